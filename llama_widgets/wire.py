@@ -1,0 +1,177 @@
+"""Plain dicts to frozen dataclasses and back: how every message of this package is checked.
+
+A message class names its ``type`` and declares its fields with the types that JSON has. ``decode`` checks what comes in
+against those declarations, so that a handler never sees a half-right message.
+"""
+
+from __future__ import annotations
+
+import math
+import types
+import typing
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from functools import cache
+from typing import Any, ClassVar, Literal, TypeVar
+
+from .errors import ParameterError, ProtocolError
+
+T = TypeVar("T")
+MessageT = TypeVar("MessageT", bound="Message")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One message. ``request_id`` is made by the caller and comes back on every answer."""
+
+    type: ClassVar[str]
+
+    request_id: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the message as it travels: plain data, with its ``type``."""
+        return {"type": self.type, **_plain(self)}
+
+
+def param(default: T, low: float | None = None, high: float | None = None) -> T:
+    """Declare a number with its range, both ends included; ``decode`` refuses what lies outside."""
+    return typing.cast("T", field(default=default, metadata={"range": (low, high)}))
+
+
+def secret(default: T) -> T:
+    """Declare a field that is read from the wire, but never printed and never sent back."""
+    return typing.cast("T", field(default=default, repr=False, metadata={"secret": True}))
+
+
+def decode(data: object, kinds: dict[str, type[MessageT]]) -> MessageT:
+    """Turn a plain dict into the message that its ``type`` names.
+
+    Raises
+    ------
+    ProtocolError
+        If ``data`` is not a message of one of ``kinds``.
+    ParameterError
+        If an option within it is unknown, of the wrong type or out of range.
+    """
+    if not isinstance(data, dict):
+        msg = f"A message must be a dict with a type, not {type(data).__name__}."
+        raise ProtocolError(msg)
+    kind = data.get("type")
+    if not isinstance(kind, str) or kind not in kinds:
+        msg = f"There is no message of type {kind!r}."
+        raise ProtocolError(msg, f"Known types: {', '.join(sorted(kinds))}.")
+    values = {key: value for key, value in data.items() if key != "type"}
+    return build(kinds[kind], values, where=f"message {kind}", error=ProtocolError)
+
+
+def table(*classes: type[MessageT]) -> dict[str, type[MessageT]]:
+    """Return the classes by their ``type``, as ``decode`` takes them."""
+    return {cls.type: cls for cls in classes}
+
+
+def build(cls: type[T], values: dict[str, Any], *, where: str, error: type[ProtocolError | ParameterError]) -> T:
+    """Make a ``cls`` from ``values``, checking names, types and ranges; ``error`` is raised for the first fault."""
+    declared = {f.name: f for f in fields(typing.cast("Any", cls))}
+    for name in values:
+        if name not in declared:
+            msg = f"{name!r} is not a field of {where}."
+            raise error(msg, f"Known: {', '.join(declared)}.")
+    hints = _hints(cls)
+    checked = {}
+    for name, spec in declared.items():
+        if name in values:
+            checked[name] = _check(values[name], hints[name], name, spec.metadata.get("range"), where, error)
+        elif spec.default is MISSING and spec.default_factory is MISSING:
+            msg = f"{name!r} is missing in {where}."
+            raise error(msg)
+    return cls(**checked)
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _check(
+    value: Any,  # noqa: ANN401 - whatever JSON holds
+    hint: Any,  # noqa: ANN401 - whatever an annotation is
+    name: str,
+    bounds: tuple[float | None, float | None] | None,
+    where: str,
+    error: type[ProtocolError | ParameterError],
+) -> Any:  # noqa: ANN401
+    if is_dataclass(hint) and isinstance(hint, type):
+        if isinstance(value, hint):
+            return value
+        if isinstance(value, dict):
+            return build(hint, value, where=name, error=ParameterError)
+    elif not _fits(value, hint):
+        msg = f"{name!r} of {where} must be {_words(hint)}, not {_shown(value)}."
+        raise error(msg)
+    else:
+        _check_range(value, bounds, name, error)
+        return float(value) if hint is float else value
+    msg = f"{name!r} of {where} must be an object, not {_shown(value)}."
+    raise error(msg)
+
+
+def _fits(value: object, hint: Any) -> bool:  # noqa: ANN401
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, option) for option in typing.get_args(hint))
+    if origin is Literal:
+        return any(value == option and type(value) is type(option) for option in typing.get_args(hint))
+    if origin in (list, tuple):
+        return isinstance(value, (list, tuple)) and all(_fits(item, typing.get_args(hint)[0]) for item in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(isinstance(key, str) for key in value)
+    if hint is Any:
+        return True
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _check_range(
+    value: object,
+    bounds: tuple[float | None, float | None] | None,
+    name: str,
+    error: type[ProtocolError | ParameterError],
+) -> None:
+    if bounds is None or isinstance(value, (str, bool)) or not isinstance(value, (int, float)):
+        return
+    low, high = bounds
+    if (low is not None and value < low) or (high is not None and value > high):
+        allowed = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
+        msg = f"{name!r} must be {allowed}, not {value!r}."
+        raise error(msg)
+
+
+def _words(hint: Any) -> str:  # noqa: ANN401
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_words(option) for option in typing.get_args(hint))
+    if origin is Literal:
+        return " or ".join(repr(option) for option in typing.get_args(hint))
+    if origin in (list, tuple):
+        return f"a list of {_words(typing.get_args(hint)[0])}"
+    if origin is dict:
+        return "an object"
+    names = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
+    return names.get(hint, str(hint))
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 - one line of an error text
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value) if not f.metadata.get("secret")}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
