@@ -10,7 +10,6 @@ import math
 import types
 import typing
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from functools import cache
 from typing import Any, ClassVar, Literal, TypeVar
 
 from .errors import ParameterError, ProtocolError
@@ -34,12 +33,12 @@ class Message:
 
 def param(default: T, low: float | None = None, high: float | None = None) -> T:
     """Declare a number with its range, both ends included; ``decode`` refuses what lies outside."""
-    return typing.cast("T", field(default=default, metadata={"range": (low, high)}))
+    return field(default=default, metadata={"range": (low, high)})
 
 
 def secret(default: T) -> T:
     """Declare a field that is read from the wire, but never printed and never sent back."""
-    return typing.cast("T", field(default=default, repr=False, metadata={"secret": True}))
+    return field(default=default, repr=False, metadata={"secret": True})
 
 
 def decode(data: object, kinds: dict[str, type[MessageT]]) -> MessageT:
@@ -75,7 +74,7 @@ def build(cls: type[T], values: dict[str, Any], *, where: str, error: type[Proto
         if name not in declared:
             msg = f"{name!r} is not a field of {where}."
             raise error(msg, f"Known: {', '.join(declared)}.")
-    hints = _hints(cls)
+    hints = typing.get_type_hints(cls)
     checked = {}
     for name, spec in declared.items():
         if name in values:
@@ -84,11 +83,6 @@ def build(cls: type[T], values: dict[str, Any], *, where: str, error: type[Proto
             msg = f"{name!r} is missing in {where}."
             raise error(msg)
     return cls(**checked)
-
-
-@cache
-def _hints(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
 
 
 def _check(

@@ -1,0 +1,1 @@
+"""What answers: the seam, and the engines behind it."""

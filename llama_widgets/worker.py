@@ -1,0 +1,428 @@
+"""One thread, one queue, one engine.
+
+Everybody who wants something of the model submits a command and gets events back. The thread is the only owner of the
+engine, so nothing native is ever called from two threads; aborts do not go through the queue. Downloads need no engine
+and run beside it, each in a child process of its own, but keep the same contract: every request ends exactly once.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import queue
+import threading
+import uuid
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from . import protocol as p
+from .cancel import Cancel
+from .errors import BusyError, ClosedError, EngineError, LlamaWidgetsError, NoModelError, ProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from .engines.base import Engine
+
+    Listener = Callable[[p.Event], None]
+
+logger = logging.getLogger(__name__)
+
+
+def new_id() -> str:
+    """Return a request id that nobody else has."""
+    return uuid.uuid4().hex[:12]
+
+
+def error_event(request_id: str, error: BaseException) -> p.Error:
+    """Return the ``error`` event that tells of ``error``; what is not ours is logged with its traceback."""
+    if isinstance(error, LlamaWidgetsError):
+        return p.Error(
+            request_id=request_id,
+            code=error.code,
+            message=error.message,
+            hint=error.hint,
+            recoverable=error.recoverable,
+        )
+    logger.error("unexpected error in request %s", request_id, exc_info=error)
+    return p.Error(
+        request_id=request_id,
+        code="internal",
+        message=f"Something went wrong inside llama-widgets: {type(error).__name__}: {error}",
+        hint="The log of 'llama_widgets' has the traceback; please report it.",
+    )
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """What the engine holds, for everybody who shows it.
+
+    ``loaded`` is the model in memory; ``loading`` the request that is loading one, with its last ``progress``.
+    """
+
+    loaded: p.ModelLoaded | None = None
+    loading: str = ""
+    model: str = ""
+    done: int = 0
+    total: int = 1000
+
+
+@dataclass(eq=False)
+class _Request:
+    command: p.Command
+    listener: Listener
+    cancel: Cancel = field(default_factory=Cancel)
+    state: str = "queued"  # then "running", then "ended"
+
+    @property
+    def id(self) -> str:
+        return self.command.request_id
+
+
+class Worker:
+    """Runs commands on one engine, one after the other, in a thread of its own.
+
+    Parameters
+    ----------
+    engine : callable
+        Makes the engine; called on the worker's thread when the first command needs it.
+    find : callable, optional
+        Turns what ``load_model`` names into a path. By default ``llama_widgets.models.library.find``.
+
+    Notes
+    -----
+    All methods may be called from any thread and return at once, except ``close``. Listeners are called on the
+    worker's thread, on a download's, or on the one that aborts; they must return soon.
+    """
+
+    def __init__(
+        self, engine: Callable[[], Engine] | None = None, *, find: Callable[[str], Path] | None = None
+    ) -> None:
+        self._make_engine = engine or _llama_engine
+        self._find = find or _find
+        self._engine: Engine | None = None
+        self._lock = threading.Lock()
+        self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
+        self._requests: dict[str, _Request] = {}
+        self._watchers: list[Callable[[ModelState], None]] = []
+        self._model_state = ModelState()
+        self._loaded_with: p.LoadModel | None = None
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        # A daemon thread, ended by hand at exit: the interpreter waits for other threads before it runs atexit hooks,
+        # and would wait for ever for one that waits for work.
+        atexit.register(self.close)
+
+    @property
+    def loaded(self) -> p.ModelLoaded | None:
+        """The model in memory."""
+        return self._model_state.loaded
+
+    @property
+    def model_state(self) -> ModelState:
+        """What the engine holds and loads at this moment."""
+        return self._model_state
+
+    @property
+    def busy(self) -> bool:
+        """Whether any request is queued or running."""
+        return bool(self._requests)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the worker was shut down."""
+        return self._closed
+
+    def is_loaded(self, model: str) -> bool:
+        """Return whether ``model``, a path or reference, names the model in memory."""
+        if self.loaded is None or model == self.loaded.model:
+            return self.loaded is not None
+        try:
+            return str(self._find(model)) == self.loaded.path
+        except LlamaWidgetsError:
+            return False
+
+    def watch(self, watcher: Callable[[ModelState], None]) -> Callable[[], None]:
+        """Call ``watcher`` with every new ``ModelState``; return a function that ends that."""
+        with self._lock:
+            self._watchers.append(watcher)
+
+        def unwatch() -> None:
+            with self._lock:
+                if watcher in self._watchers:
+                    self._watchers.remove(watcher)
+
+        return unwatch
+
+    def handle(self, data: object, listener: Listener) -> None:
+        """Take a command as plain data. What is not one is answered with ``error`` and changes nothing."""
+        try:
+            command = p.decode_command(data)
+        except LlamaWidgetsError as error:
+            request_id = data.get("request_id") if isinstance(data, dict) else None
+            _tell(listener, error_event(request_id if isinstance(request_id, str) else "", error))
+        else:
+            self.submit(command, listener)
+
+    def submit(self, command: p.Command, listener: Listener) -> None:
+        """Take a command; ``listener`` hears its events, the last of which is its only end."""
+        if isinstance(command, p.Abort):
+            self._acknowledge(command, listener)
+            return
+        request = _Request(command, listener)
+        with self._lock:
+            refusal = self._refusal(request)
+            if refusal is None:
+                self._requests[request.id] = request
+                if isinstance(command, p.DownloadModel):
+                    request.state = "running"
+                else:
+                    self._start_thread()
+                    self._queue.put(request)
+        if refusal is not None:
+            _tell(listener, error_event(request.id, refusal))
+        elif isinstance(command, p.DownloadModel):
+            self._download(request, command)
+
+    def abort(self, target: str) -> list[str]:
+        """Stop the request ``target``, or all of a kind; return the ids it acted on.
+
+        A queued request ends here and now, a running one as soon as it looks; a finished or unknown one is left alone.
+        """
+        with self._lock:
+            kinds = p.ABORT_KINDS.get(target)
+            found = [r for r in self._requests.values() if (r.command.type in kinds if kinds else r.id == target)]
+            waiting = [r for r in found if r.state == "queued"]
+            for request in waiting:
+                request.state = "running"  # claimed: the thread passes over what is no longer queued
+        for request in found:
+            request.cancel.request()
+        for request in waiting:
+            self._end(request, _aborted(request.command))
+        return [r.id for r in found]
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Abort everything, free the model and end the thread; safe to call twice.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds to wait for the thread. It ends within milliseconds unless native code hangs.
+        """
+        with self._lock:
+            first, self._closed = not self._closed, True
+            thread = self._thread
+        if first:
+            atexit.unregister(self.close)
+            self.abort("all")
+            self._queue.put(None)
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+
+    def forbid_own_thread(self) -> None:
+        """Raise ``BusyError`` on the worker's own thread, where waiting for an answer would wait for ever."""
+        if threading.current_thread() is self._thread:
+            msg = "An answer cannot be waited for inside a callback of the worker."
+            raise BusyError(msg, "Start it without waiting, with submit(), or from another thread.")
+
+    def _refusal(self, request: _Request) -> LlamaWidgetsError | None:
+        if self._closed:
+            return ClosedError("The worker has been shut down.", "Make a new one, or restart the kernel.")
+        if request.id in self._requests:
+            return ProtocolError(f"Request id {request.id!r} is in use.", "Give every request an id of its own.")
+        return None
+
+    def _start_thread(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="llama-widgets-worker", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while (request := self._queue.get()) is not None:
+            with self._lock:
+                if request.state != "queued":
+                    continue
+                request.state = "running"
+            try:
+                end = self._execute(request)
+            except BaseException as error:  # noqa: BLE001 - the thread outlives whatever a request does
+                end = error_event(request.id, error)
+            self._end(request, end)
+        if self._engine is not None:
+            self._engine.close()
+            self._set_model(ModelState())
+
+    def _execute(self, request: _Request) -> p.Event:
+        engine = self._started_engine()
+        match request.command:
+            case p.Init() as command:
+                if command.protocol != p.VERSION:
+                    msg = f"This is protocol version {p.VERSION}, not {command.protocol}."
+                    raise ProtocolError(msg, "Use the same version of llama-widgets on both sides.")
+                return p.Info(request_id=request.id, message="ready", data=engine.init(command.options))
+            case p.LoadModel() as command:
+                return self._load(engine, command, request)
+            case p.UnloadModel():
+                self._unload(engine)
+                return p.Info(request_id=request.id, message="unloaded")
+            case p.CreateContext() as command:
+                self._need_model()
+                data = engine.create_context(command.options, request.cancel)
+                if self.loaded is not None:
+                    self._set_model(ModelState(replace(self.loaded, n_ctx=data["n_ctx"], memory=data["memory"])))
+                return p.Info(request_id=request.id, message="context ready", data=data)
+            case p.GenerateCompletion() | p.GenerateChatCompletion() as command:
+                return self._generate(engine, command, request)
+        msg = f"The worker has no way to run {request.command.type!r}."
+        raise ProtocolError(msg)
+
+    def _started_engine(self) -> Engine:
+        if self._engine is None:
+            self._engine = self._make_engine()
+        return self._engine
+
+    def _load(self, engine: Engine, command: p.LoadModel, request: _Request) -> p.ModelLoaded:
+        path = self._find(command.model)
+        if self.loaded is not None and self.loaded.path == str(path) and self._same_options(command):
+            return replace(self.loaded, request_id=request.id, model=command.model)
+
+        def emit(event: p.Event) -> None:
+            if isinstance(event, p.Progress):
+                total = event.total or 1000
+                self._set_model(ModelState(None, request.id, command.model, event.done, total))
+            self._emit(request, event)
+
+        self._set_model(ModelState(None, request.id, command.model))
+        loaded: p.ModelLoaded | None = None
+        try:
+            loaded = engine.load(command, path, emit, request.cancel)
+        finally:
+            kept = None if loaded is None or loaded.cancelled else loaded
+            self._loaded_with = command if kept else None
+            self._set_model(ModelState(kept))
+        return loaded
+
+    def _same_options(self, command: p.LoadModel) -> bool:
+        return self._loaded_with is not None and self._loaded_with.options == command.options
+
+    def _unload(self, engine: Engine) -> None:
+        engine.unload()
+        self._loaded_with = None
+        self._set_model(ModelState())
+
+    def _need_model(self) -> None:
+        if self.loaded is None:
+            msg = "No model is loaded."
+            raise NoModelError(msg, "Load one first, or name one.")
+
+    def _generate(self, engine: Engine, command: p.Generate, request: _Request) -> p.Event:
+        # Loading belongs to the same request: between two of them, somebody else could load another model.
+        if command.model is not None and not self.is_loaded(command.model):
+            loaded = self._load(engine, p.LoadModel(request_id=request.id, model=command.model), request)
+            if loaded.cancelled:
+                return _aborted(command)
+            self._emit(request, loaded)
+        self._need_model()
+        return engine.generate(command, lambda event: self._emit(request, event), request.cancel)
+
+    def _download(self, request: _Request, command: p.DownloadModel) -> None:
+        from .models import downloads
+
+        def emit(event: p.Event) -> None:
+            if isinstance(event, (p.DownloadDone, p.Error)):
+                self._end(request, event)
+            else:
+                self._emit(request, event)
+
+        registry = downloads.shared()
+        try:
+            registry.start(command, emit)
+        except Exception as error:  # noqa: BLE001 - exactly one end, whatever happens
+            self._end(request, error_event(request.id, error))
+            return
+        request.cancel.on_request(lambda: registry.abort(request.id))
+
+    def _acknowledge(self, command: p.Abort, listener: Listener) -> None:
+        acted = self.abort(command.target)
+        message = "stopping" if acted else "nothing was running"
+        data: dict[str, Any] = {"target": command.target, "acted": acted}
+        _tell(listener, p.Info(request_id=command.request_id, message=message, data=data))
+
+    def _emit(self, request: _Request, event: p.Event) -> None:
+        if request.state != "ended":
+            _tell(request.listener, event)
+
+    def _end(self, request: _Request, event: p.Event) -> None:
+        with self._lock:
+            if request.state == "ended":
+                return
+            request.state = "ended"
+            self._requests.pop(request.id, None)
+        _tell(request.listener, event)
+
+    def _set_model(self, state: ModelState) -> None:
+        self._model_state = state
+        with self._lock:
+            watchers = list(self._watchers)
+        for watcher in watchers:
+            _tell(watcher, state)
+
+
+def _tell(listener: Callable[[Any], None], event: object) -> None:
+    try:
+        listener(event)
+    except Exception:
+        logger.exception("a listener failed on %s", event)
+
+
+def _aborted(command: p.Command) -> p.Event:
+    """Return the success in which ``command`` ends when it was stopped before it began."""
+    match p.ENDS[command.type]:
+        case p.CompletionDone:
+            return p.CompletionDone(request_id=command.request_id, text="", stop_reason="abort")
+        case p.ModelLoaded:
+            model = command.model if isinstance(command, p.LoadModel) else ""
+            return p.ModelLoaded(request_id=command.request_id, model=model, cancelled=True)
+        case p.DownloadDone:
+            return p.DownloadDone(request_id=command.request_id, cancelled=True)
+        case _:
+            return p.Info(request_id=command.request_id, message="aborted", data={"cancelled": True})
+
+
+def _llama_engine() -> Engine:
+    try:
+        from .engines.llama import LlamaEngine
+    except (ImportError, OSError, RuntimeError) as error:
+        msg = f"llama-cpp-python cannot be used: {error}"
+        raise EngineError(msg, "Install it again; the README says how.") from error
+    return LlamaEngine()
+
+
+def _find(model: str) -> Path:
+    from .models import library
+
+    return library.find(model)
+
+
+_shared: Worker | None = None
+_shared_lock = threading.Lock()
+
+
+def shared() -> Worker:
+    """Return the worker of this process, which all conversations share: one model in memory."""
+    global _shared  # noqa: PLW0603 - the one model in memory
+    with _shared_lock:
+        if _shared is None or _shared.closed:
+            _shared = Worker()
+        return _shared
+
+
+def _forget_after_fork() -> None:
+    global _shared, _shared_lock
+    _shared, _shared_lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_forget_after_fork)
