@@ -1,0 +1,1 @@
+"""The conversation: turns, asking, answering. Knows no widget."""

@@ -1,0 +1,406 @@
+"""A conversation with a model, with no widget: ask, stop, stream, and what was said."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import threading
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from .. import protocol as p
+from ..errors import BusyError, NoModelError, ParameterError, from_code
+from ..options import GenerationOptions
+from ..wire import build
+from ..worker import Worker, new_id, shared
+from .turns import Change, Rejected, Reply, Role, Snapshot, Turn, TurnChanged
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+
+    Watcher = Callable[[p.Event | Change], None]
+
+_SLICE_S = 0.1
+"""How long a blocking wait may hold back a KeyboardInterrupt."""
+
+
+class Answer:
+    """An answer that is being made.
+
+    Attributes
+    ----------
+    request_id : str
+        What to name in an ``abort``.
+    future : concurrent.futures.Future of Reply
+        Done when the answer has ended.
+    """
+
+    def __init__(self, request_id: str, question: Turn, turn: Turn, model: str) -> None:
+        self.request_id = request_id
+        self.question = question
+        self.turn = turn
+        self.model = model
+        self.tokens = 0
+        self.future: Future[Reply] = Future()
+        self.future.set_running_or_notify_cancel()  # a cancelled waiter must not cancel the answer's own end
+        self.pieces: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def wait(self) -> Reply:
+        """Wait for the end in slices, so that a KeyboardInterrupt is raised at once."""
+        while True:
+            try:
+                return self.future.result(timeout=_SLICE_S)
+            except NotYet:
+                if self.future.done():
+                    raise
+
+
+class Chat:
+    """A conversation with a model.
+
+    Parameters
+    ----------
+    model : str or path or Model, optional
+        A path, a reference such as ``"hf:user/repo:Q4_K_M"``, or an entry of ``lw.models()``. It is loaded with the
+        first question, once for all conversations that name it.
+    system : str, optional
+        The system prompt.
+    messages : list of dict, optional
+        A conversation to go on with: ``{"role": "user" or "assistant", "content": ...}``.
+    worker : Worker, optional
+        By default the one that all conversations of this process share.
+    **options
+        As in ``GenerationOptions``: temperature, top_k, top_p, min_p, repeat_penalty, seed, max_tokens, stop.
+
+    Raises
+    ------
+    ParameterError
+        If an option is unknown, of the wrong type or out of range.
+
+    Examples
+    --------
+    >>> chat = Chat("model.gguf", temperature=0)  # doctest: +SKIP
+    >>> chat.ask("Why is the sky blue?").text  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: object = None,
+        *,
+        system: str | None = None,
+        messages: Iterable[Mapping[str, Any]] = (),
+        worker: Worker | None = None,
+        **options: Any,  # noqa: ANN401 - checked against GenerationOptions
+    ) -> None:
+        self._lock = threading.RLock()
+        self._own_worker = worker
+        self._watchers: list[Watcher] = []
+        self._answer: Answer | None = None
+        self.model = model
+        self.system = system
+        self.options = self._checked(GenerationOptions(), options)
+        self._turns = [_turn(message) for message in messages]
+
+    @property
+    def worker(self) -> Worker:
+        """The worker that answers."""
+        return self._own_worker or shared()
+
+    @property
+    def model(self) -> str:
+        """The model that answers, as it is named; "" if none is."""
+        return self._model
+
+    @model.setter
+    def model(self, model: object) -> None:
+        self._model = model_text(model)
+
+    @property
+    def system(self) -> str | None:
+        """The system prompt."""
+        return self._system
+
+    @system.setter
+    def system(self, system: object) -> None:
+        if not isinstance(system, (str, type(None))):
+            msg = f"The system prompt must be text, not {type(system).__name__}."
+            raise ParameterError(msg)
+        self._system = system
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """What was said, oldest first: dicts with ``role`` and ``content``, for answers how they were made too."""
+        with self._lock:
+            return [turn.to_dict() for turn in self._turns]
+
+    @messages.setter
+    def messages(self, messages: Iterable[Mapping[str, Any]]) -> None:
+        turns = [_turn(message) for message in messages]
+        with self._lock:
+            self._forbid_busy()
+            self._turns = turns
+            self._tell(self.snapshot())
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is being made or waited for."""
+        return self._answer is not None
+
+    @property
+    def running(self) -> str:
+        """The request id of the answer that is being made; "" if none is."""
+        answer = self._answer
+        return answer.request_id if answer else ""
+
+    def submit(self, text: object, *, request_id: str | None = None, **options: Any) -> Answer:  # noqa: ANN401
+        """Ask without waiting.
+
+        Parameters
+        ----------
+        text : str
+            The question.
+        request_id : str, optional
+            Name of the request, by default a new one.
+        **options
+            For this answer only.
+
+        Returns
+        -------
+        Answer
+            Its ``future`` is done when the answer has ended.
+
+        Raises
+        ------
+        BusyError
+            If this conversation is still answering.
+        NoModelError
+            If it has no model.
+        ParameterError
+            If the question is empty or not text, or an option is wrong.
+        """
+        if not isinstance(text, str):
+            msg = f"A question must be text, not {type(text).__name__}."
+            raise ParameterError(msg)
+        if not text.strip():
+            msg = "The message is empty."
+            raise ParameterError(msg, "Write something for the model to answer.")
+        text = _without_lone_surrogates(text)
+        checked = self._checked(self.options, options)
+        if not self.model:
+            msg = "No model is chosen."
+            raise NoModelError(msg, "Choose one in the panel, or name one: chat.model = lw.models()[0].")
+        with self._lock:
+            self._forbid_busy()
+            question, turn = Turn(role="user", pieces=[text]), Turn(role="assistant", pieces=[])
+            self._turns.append(question)
+            command = p.GenerateChatCompletion(
+                request_id=request_id or new_id(), messages=self._prompt(), options=checked, model=self.model
+            )
+            self._turns.append(turn)
+            self._answer = answer = Answer(command.request_id, question, turn, self.model)
+            for added in (question, turn):
+                self._tell(TurnChanged(request_id=answer.request_id, turn=added.to_dict()))
+        self.worker.submit(command, lambda event: self._hear(answer, event))
+        return answer
+
+    def ask(self, text: str, **options: Any) -> Reply:  # noqa: ANN401
+        """Ask and wait for the answer.
+
+        Interrupting the kernel stops the answer, keeps what was said until then in ``messages`` and raises
+        ``KeyboardInterrupt``, so that a loop of questions ends too. Takes and raises what ``submit`` does, and what
+        goes wrong while the model loads and answers.
+        """
+        self.worker.forbid_own_thread()
+        answer: Answer | None = None
+        try:
+            answer = self.submit(text, **options)
+            return answer.wait()
+        except KeyboardInterrupt:
+            self.stop()
+            if answer is not None:
+                answer.future.exception()  # a few milliseconds: the partial answer is in place when the cell ends
+            raise
+
+    async def ask_async(self, text: str, **options: Any) -> Reply:  # noqa: ANN401
+        """Ask and await the answer; widgets and other tasks go on meanwhile. Cancelling the task stops the answer."""
+        answer = self.submit(text, **options)
+        try:
+            return await asyncio.wrap_future(answer.future)
+        except asyncio.CancelledError:
+            self.stop()
+            raise
+
+    def stream(self, text: str, **options: Any) -> Iterator[str]:  # noqa: ANN401
+        """Ask and return the answer piece by piece as it is made; leaving the loop early stops it."""
+        self.worker.forbid_own_thread()
+        answer = self.submit(text, **options)
+        return self._pieces(answer)
+
+    async def stream_async(self, text: str, **options: Any) -> AsyncIterator[str]:  # noqa: ANN401
+        """Ask and yield the answer piece by piece, as ``stream`` does, without blocking the event loop."""
+        pieces = self.stream(text, **options)
+        try:
+            while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+                yield piece
+        finally:
+            cast("Any", pieces).close()
+
+    def stop(self) -> bool:
+        """Stop the answer that is being made, keeping what was said; return whether there was one."""
+        running = self.running
+        return bool(running and self.worker.abort(running))
+
+    def clear(self) -> None:
+        """Forget the conversation; raises ``BusyError`` while it is answering."""
+        self.messages = []
+
+    def snapshot(self) -> Snapshot:
+        """Return the whole conversation as it stands. ``seq`` is for who sends it to fill in."""
+        with self._lock:
+            answer = self._answer
+            return Snapshot(
+                request_id="",
+                turns=self.messages,
+                running=answer.request_id if answer else "",
+                tokens=answer.tokens if answer else 0,
+            )
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Call ``watcher`` with every change and every event of an answer; return a function that ends that.
+
+        Changes come in their order, one at a time, on the thread that makes them; the watcher must return soon.
+        """
+        with self._lock:
+            self._watchers.append(watcher)
+
+        def unwatch() -> None:
+            with self._lock:
+                if watcher in self._watchers:
+                    self._watchers.remove(watcher)
+
+        return unwatch
+
+    def with_lock(self, action: Callable[[], None]) -> None:
+        """Run ``action`` between two changes, so that what it reads and sends is in order with them."""
+        with self._lock:
+            action()
+
+    def _prompt(self) -> list[dict[str, Any]]:
+        """Return the messages for the template, with strictly alternating roles.
+
+        An answer that was stopped before its first token said nothing, and its question would be followed by the next
+        one, which many templates refuse: the two questions become one.
+        """
+        prompt: list[dict[str, Any]] = []
+        for turn in self._turns:
+            if not turn.content and turn.role == "assistant":
+                continue
+            if prompt and prompt[-1]["role"] == turn.role == "user":
+                prompt[-1] = {"role": "user", "content": f"{prompt[-1]['content']}\n\n{turn.content}"}
+            else:
+                prompt.append({"role": turn.role, "content": turn.content})
+        return [{"role": "system", "content": self.system}, *prompt] if self.system else prompt
+
+    def _hear(self, answer: Answer, event: p.Event) -> None:
+        with self._lock:
+            if isinstance(event, p.CompletionDone):
+                self._settle(answer, event)
+            elif isinstance(event, p.Error):
+                self._fail(answer, event)
+            else:
+                if isinstance(event, p.CompletionChunk):
+                    answer.turn.pieces.append(event.text)
+                    answer.tokens = event.tokens
+                    answer.pieces.put(event.text)
+                self._tell(event)
+
+    def _settle(self, answer: Answer, done: p.CompletionDone) -> None:
+        answer.turn.pieces[:] = [done.text]
+        answer.turn.done = done
+        self._answer = None
+        self._tell(TurnChanged(request_id=answer.request_id, turn=answer.turn.to_dict()))
+        self._tell(done)
+        answer.pieces.put(None)
+        answer.future.set_result(
+            Reply(
+                text=done.text,
+                stop_reason=done.stop_reason,
+                usage=done.usage,
+                timings=done.timings,
+                thoughts=done.thoughts,
+                model=answer.model,
+            )
+        )
+
+    def _fail(self, answer: Answer, error: p.Error) -> None:
+        self._answer = None
+        if answer.turn.content:  # what was said stays
+            answer.turn.error = error.message
+            self._tell(TurnChanged(request_id=answer.request_id, turn=answer.turn.to_dict()))
+        else:
+            self._turns.remove(answer.turn)
+            self._turns.remove(answer.question)
+            text, turn = answer.question.content, answer.question.id
+            self._tell(Rejected(request_id=answer.request_id, text=text, turn=turn))
+        self._tell(error)
+        answer.pieces.put(None)
+        answer.future.set_exception(from_code(error.code, error.message, error.hint))
+
+    def _pieces(self, answer: Answer) -> Iterator[str]:
+        try:
+            while True:
+                try:
+                    piece = answer.pieces.get(timeout=_SLICE_S)
+                except queue.Empty:
+                    continue
+                if piece is None:
+                    break
+                yield piece
+        finally:
+            if not answer.future.done():
+                self.worker.abort(answer.request_id)
+        if (error := answer.future.exception()) is not None:
+            raise error
+
+    def _forbid_busy(self) -> None:
+        if self._answer is not None:
+            msg = "This conversation is still answering."
+            raise BusyError(msg, "Wait for it, or stop it first.")
+
+    def _tell(self, change: p.Event | Change) -> None:
+        for watcher in tuple(self._watchers):
+            watcher(change)
+
+    @staticmethod
+    def _checked(base: GenerationOptions, options: dict[str, Any]) -> GenerationOptions:
+        build(GenerationOptions, options, where="the generation options", error=ParameterError)
+        return replace(base, **options)
+
+
+def model_text(model: object) -> str:
+    """Return how ``model`` (a path, reference, entry of ``lw.models()`` or nothing) is named in messages."""
+    if model is None:
+        return ""
+    named = getattr(model, "model", model)
+    if isinstance(named, os.PathLike):
+        named = os.fspath(named)
+    if not isinstance(named, str):
+        msg = f"A model must be a path or a reference, not {type(model).__name__}."
+        raise ParameterError(msg, 'For example "hf:user/repo:Q4_K_M", or an entry of lw.models().')
+    return named
+
+
+def _without_lone_surrogates(text: str) -> str:
+    """Return ``text`` as UTF-8 can carry it: a lone half of a surrogate pair becomes U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _turn(message: Mapping[str, Any]) -> Turn:
+    role, content = message.get("role"), message.get("content")
+    if role not in ("system", "user", "assistant") or not isinstance(content, str):
+        msg = f"A message needs a role (user, assistant) and content as text, not {message!r:.80}."
+        raise ParameterError(msg)
+    return Turn(role=cast("Role", role), pieces=[_without_lone_surrogates(content)])
