@@ -6,9 +6,9 @@ messages on the widget's comm; the browser never writes a trait. Twin: ``fronten
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
+from ..chat.turns import Rejected, Snapshot, TurnChanged
 from ..protocol import COMMANDS
 from ..wire import Message, table
 
@@ -90,40 +90,5 @@ class Pong(Message):
     type = "pong"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Snapshot(Message):
-    """The whole conversation, and the answer that is being made, if any.
-
-    ``turns`` are as in ``Turn``. ``running`` is the request id of the answer in flight ("" if none); its text so far is
-    in the last turn, and the next chunk has ``seq``.
-    """
-
-    type = "snapshot"
-    turns: list[dict[str, Any]] = field(default_factory=list)
-    running: str = ""
-    seq: int = 0
-    tokens: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Turn(Message):
-    """One turn was added or settled: ``{"id", "role", "content"}`` and, for an answer, how it was made.
-
-    ``request_id`` is that of the answer it belongs to. A turn with a known id replaces the one before.
-    """
-
-    type = "turn"
-    turn: dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rejected(Message):
-    """The question ``request_id`` could not be answered at all; its text goes back into the message box."""
-
-    type = "rejected"
-    text: str
-    turn: str
-
-
 FROM_VIEW: dict[str, type[Message]] = COMMANDS | table(Hello, Ping, Ask, Clear, Choose, Refresh, Pause, Resume)
-TO_VIEW: dict[str, type[Message]] = table(Pong, Snapshot, Turn, Rejected)
+TO_VIEW: dict[str, type[Message]] = table(Pong, Snapshot, TurnChanged, Rejected)

@@ -1,0 +1,70 @@
+"""Chat with local models in a notebook: pick one, watch it download, ask, stop.
+
+The public names are loaded when they are first used, so that ``import llama_widgets`` costs next to nothing and needs
+neither llama.cpp nor the model hub.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from . import errors
+    from .chat.conversation import Chat
+    from .chat.turns import Reply
+    from .errors import LlamaWidgetsError
+    from .models.downloads import Job, download
+    from .models.library import Model, models
+    from .widgets.download import DownloadProgress
+    from .widgets.panel import ChatPanel
+    from .widgets.selector import ModelSelector
+    from .worker import Worker
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Chat": ".chat.conversation",
+    "ChatPanel": ".widgets.panel",
+    "DownloadProgress": ".widgets.download",
+    "Job": ".models.downloads",
+    "LlamaWidgetsError": ".errors",
+    "Model": ".models.library",
+    "ModelSelector": ".widgets.selector",
+    "Reply": ".chat.turns",
+    "Worker": ".worker",
+    "download": ".models.downloads",
+    "errors": "",
+    "models": ".models.library",
+}
+
+__all__ = [
+    "Chat",
+    "ChatPanel",
+    "DownloadProgress",
+    "Job",
+    "LlamaWidgetsError",
+    "Model",
+    "ModelSelector",
+    "Reply",
+    "Worker",
+    "__version__",
+    "download",
+    "errors",
+    "models",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    if name == "errors":
+        return importlib.import_module(".errors", __name__)
+    value = getattr(importlib.import_module(_HOMES[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

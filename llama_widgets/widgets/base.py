@@ -1,0 +1,115 @@
+"""What all widgets here share: a bundle, an outbox, checked messages, errors that are shown and never printed."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import anywidget
+import traitlets
+
+from ..errors import LlamaWidgetsError, ParameterError
+from ..wire import Message, decode
+from ..worker import error_event
+from . import control
+from .messages import FROM_VIEW, Pong
+from .publisher import Publisher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .. import protocol as p
+
+logger = logging.getLogger(__name__)
+
+_STATIC = Path(__file__).parent.parent / "static"
+
+
+def bundle(name: str) -> Path:
+    """Return the path of a built file, which a checkout has only after it was installed."""
+    path = _STATIC / name
+    if not path.is_file():
+        msg = f"The front-end file {name} is missing."
+        raise LlamaWidgetsError(msg, "It is built when the package is installed: pip install -e .")
+    return path
+
+
+class LlamaWidget(anywidget.AnyWidget):
+    """A widget whose traits only the kernel writes and whose messages come as ``messages.py`` says.
+
+    The constructor takes the names of traits and of ``_arguments``; anything else is refused, where traitlets would
+    stay silent.
+    """
+
+    _arguments: ClassVar[frozenset[str]] = frozenset()
+
+    error = traitlets.Dict(default_value=None, allow_none=True, read_only=True, help="What went wrong last.").tag(
+        sync=True
+    )
+
+    def __init__(self, **traits: Any) -> None:  # noqa: ANN401 - checked by the traits themselves
+        for name in traits:
+            if name.startswith("_") or name not in self.trait_names():
+                msg = f"{type(self).__name__} has no option {name!r}."
+                raise ParameterError(msg, f"Known: {', '.join(sorted(self._options()))}.")
+        self._publisher: Publisher | None = None  # until the comm is open, the state travels with its opening
+        self._unwatch: list[Callable[[], None]] = []
+        super().__init__(**traits)
+        self._publisher = Publisher(self)
+        self.on_msg(self._received)
+        control.register(self)
+
+    @classmethod
+    def _options(cls) -> list[str]:
+        foreign = set(anywidget.AnyWidget.class_trait_names())
+        own = (name for name, trait in cls.class_traits().items() if name not in foreign and not trait.read_only)
+        return sorted({*own, *cls._arguments, "layout"})
+
+    def send_state(self, key: str | Iterable[str] | None = None) -> None:
+        """Send traits' values, in order with all that this widget sends, from the one thread that does."""
+        if self._publisher is None:
+            super().send_state(key)
+            return
+        names = set(self.keys) if key is None else {key} if isinstance(key, str) else set(key)
+        self._publisher.send_traits(names)
+
+    def send_traits_now(self, names: set[str]) -> None:
+        """Send these traits' values. Called by the publisher's thread only."""
+        super().send_state(names)
+
+    def publish(self, message: Message) -> None:
+        """Send a message to the views."""
+        if self._publisher is not None:
+            self._publisher.send(message)
+
+    def handle(self, data: object) -> None:
+        """Take a message of a view; called on whatever thread the kernel has for it, so it only starts things."""
+        request_id = data.get("request_id") if isinstance(data, dict) else None
+        try:
+            message = decode(data, FROM_VIEW)
+            handler = getattr(self, f"_on_{message.type}", None)
+            if handler is None:
+                msg = f"{type(self).__name__} does not take messages of type {message.type!r}."
+                raise ParameterError(msg)
+            handler(message)
+        except Exception as error:  # noqa: BLE001 - shown in the widget; raised, it would be printed into some cell
+            self.fail(error_event(request_id if isinstance(request_id, str) else "", error))
+
+    def fail(self, event: p.Error) -> None:
+        """Show an error until the next thing succeeds."""
+        self.set_trait("error", {"code": event.code, "message": event.message, "hint": event.hint})
+        self.publish(event)
+
+    def close(self) -> None:
+        """End the widget and all that it listens to."""
+        for unwatch in self._unwatch:
+            unwatch()
+        self._unwatch.clear()
+        super().close()
+
+    def _on_ping(self, message: Message) -> None:
+        self.publish(Pong(request_id=message.request_id))
+
+    def _received(self, _widget: object, content: object, _buffers: object) -> None:
+        self.handle(content)

@@ -1,0 +1,66 @@
+"""DownloadProgress: what is being downloaded, with Pause, Resume and Cancel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import traitlets
+
+from ..models import downloads
+from .base import LlamaWidget, bundle
+
+if TYPE_CHECKING:
+    from .. import protocol as p
+    from .messages import Pause, Resume
+
+
+class Downloading(LlamaWidget):
+    """A widget that shows downloads and lets the reader pause, resume and cancel them.
+
+    Attributes
+    ----------
+    downloads : list of dict
+        The downloads as ``Job.to_dict`` makes them, in the order they began.
+    """
+
+    downloads = traitlets.List(traitlets.Dict(), read_only=True, help="The downloads, as plain data.").tag(sync=True)
+
+    def __init__(self, job: downloads.Job | None = None, **traits: Any) -> None:  # noqa: ANN401 - checked by the base
+        super().__init__(**traits)
+        self._job = job
+        self._unwatch.append(downloads.shared().watch(self._changed))
+        self._show()
+
+    def _show(self) -> None:
+        jobs = downloads.shared().jobs if self._job is None else [self._job]
+        self.set_trait("downloads", [job.to_dict() for job in jobs])
+
+    def _changed(self, _job: downloads.Job) -> None:
+        self._show()
+
+    def _on_pause(self, message: Pause) -> None:
+        downloads.shared().pause(message.target)
+
+    def _on_resume(self, message: Resume) -> None:
+        downloads.shared().resume(message.target)
+
+    def _on_abort(self, message: p.Abort) -> None:
+        downloads.shared().abort(message.target)
+
+
+class DownloadProgress(Downloading):
+    """Shows one download, or all of this kernel.
+
+    Parameters
+    ----------
+    job : Job, optional
+        What ``lw.download`` returned; by default every download, those that begin later too.
+
+    Examples
+    --------
+    >>> lw.DownloadProgress(lw.download("hf:user/repo:Q4_K_M"))  # doctest: +SKIP
+    """
+
+    _esm = bundle("download.js")
+    _css = bundle("download.css")
+    _arguments = frozenset({"job"})

@@ -1,0 +1,250 @@
+"""ChatPanel: a conversation with a local model, in a notebook cell."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, cast
+
+import traitlets
+from ipywidgets import widget_serialization
+
+from .. import protocol as p
+from ..chat.conversation import Answer, Chat
+from ..chat.turns import Change, Rejected, Reply, Snapshot, TurnChanged
+from ..errors import ParameterError
+from ..options import GenerationOptions
+from ..wire import build
+from .base import LlamaWidget, bundle
+from .selector import ModelSelector
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+
+    from ..worker import ModelState, Worker
+    from .messages import Ask, Clear, Hello
+
+_DEFAULTS = GenerationOptions()
+_OPTIONS = tuple(f.name for f in fields(GenerationOptions))
+
+
+def _option(name: str) -> traitlets.Any:
+    # Checked by GenerationOptions, where the ranges are, and not again by a trait type.
+    return traitlets.Any(getattr(_DEFAULTS, name), help=f"As {name} of GenerationOptions.")
+
+
+class ChatPanel(LlamaWidget):
+    """A conversation with a local model.
+
+    With no model named, the panel shows a ``ModelSelector`` first, so that ``lw.ChatPanel()`` alone is enough.
+
+    Parameters
+    ----------
+    model : str or path or Model, optional
+        A path, a reference, or an entry of ``lw.models()``; loaded with the first question.
+    system : str, optional
+        The system prompt.
+    messages : list of dict, optional
+        A conversation to go on with.
+    worker : Worker, optional
+        Who answers; by default the one that all conversations of this process share.
+    **traits
+        Any of the traits below.
+
+    Attributes
+    ----------
+    model, system, temperature, top_k, top_p, min_p, repeat_penalty, seed, max_tokens, stop_strings
+        What the next question is asked with; see ``GenerationOptions`` (``stop_strings`` is its ``stop``).
+    messages : list of dict
+        What was said; observe it to hear of every settled turn.
+    state : str
+        "idle" (no model), "loading", "ready", "waiting" (another request is running), "prefill" (reading the prompt),
+        "generating" or "stopping".
+    error : dict or None
+        What went wrong last: ``code``, ``message``, ``hint``.
+    loaded : dict or None
+        The model in memory, if it is this panel's.
+    height : str
+        Height of the panel in CSS, such as "480px"; "" grows with the conversation up to a limit.
+
+    Notes
+    -----
+    Callbacks on traits that the conversation changes run on the worker's thread and must return soon.
+    """
+
+    _esm = bundle("chat.js")
+    _css = bundle("chat.css")
+    _arguments = frozenset({"model", "system", "messages", "worker"})
+
+    model = traitlets.Unicode("", help="The model that answers: a path or a reference.").tag(sync=True)
+    system = traitlets.Unicode(None, allow_none=True, help="The system prompt.")
+    temperature = _option("temperature")
+    top_k = _option("top_k")
+    top_p = _option("top_p")
+    min_p = _option("min_p")
+    repeat_penalty = _option("repeat_penalty")
+    seed = _option("seed")
+    max_tokens = _option("max_tokens")
+    stop_strings = _option("stop")
+    height = traitlets.Unicode("", help="Height in CSS; empty grows with the conversation.").tag(sync=True)
+
+    messages = traitlets.List(traitlets.Dict(), read_only=True, help="What was said.")
+    state = traitlets.Unicode("idle", read_only=True, help="What is going on.").tag(sync=True)
+    running = traitlets.Unicode("", read_only=True, help="The request id of the answer in flight.").tag(sync=True)
+    loaded = traitlets.Dict(default_value=None, allow_none=True, read_only=True, help="The model in memory.").tag(
+        sync=True
+    )
+    progress = traitlets.Dict(
+        default_value=None, allow_none=True, read_only=True, help="How far a load or a prompt is."
+    ).tag(sync=True)
+    selector = traitlets.Instance(ModelSelector, allow_none=True, read_only=True, help="Chooses the model.").tag(
+        sync=True, **widget_serialization
+    )
+
+    def __init__(
+        self,
+        model: object = None,
+        *,
+        system: str | None = None,
+        messages: Iterable[Mapping[str, Any]] = (),
+        worker: Worker | None = None,
+        **traits: Any,  # noqa: ANN401 - checked by the base
+    ) -> None:
+        self._chat = Chat(model, system=system, messages=messages, worker=worker)
+        self._phase = ""
+        super().__init__(**traits, model=self._chat.model, system=system)
+        selector = ModelSelector(self._chat.model, worker=worker)
+        selector.on_load(self._adopt)
+        self.set_trait("selector", selector)
+        self.set_trait("messages", self._chat.messages)
+        self._unwatch += [self._chat.watch(self._hear), self._chat.worker.watch(self._model_changed)]
+        self._show_state()
+
+    def submit(self, text: str, **options: Any) -> Answer:  # noqa: ANN401 - checked against GenerationOptions
+        """Ask without waiting; see ``Chat.submit``."""
+        return self._chat.submit(text, **options)
+
+    def ask(self, text: str, **options: Any) -> Reply:  # noqa: ANN401
+        """Ask and wait; the panel shows the answer meanwhile. See ``Chat.ask``."""
+        return self._chat.ask(text, **options)
+
+    async def ask_async(self, text: str, **options: Any) -> Reply:  # noqa: ANN401
+        """Ask and await; other widgets keep working. See ``Chat.ask_async``."""
+        return await self._chat.ask_async(text, **options)
+
+    def stream(self, text: str, **options: Any) -> Iterator[str]:  # noqa: ANN401
+        """Ask and get the answer piece by piece; see ``Chat.stream``."""
+        return self._chat.stream(text, **options)
+
+    def stream_async(self, text: str, **options: Any) -> AsyncIterator[str]:  # noqa: ANN401
+        """Ask and get the answer piece by piece; see ``Chat.stream_async``."""
+        return self._chat.stream_async(text, **options)
+
+    def stop(self) -> bool:
+        """Stop the answer that is being made, keeping what was said; return whether there was one."""
+        stopping = self._chat.stop()
+        if stopping and self._chat.busy:
+            self._set_phase("stopping")
+        return stopping
+
+    def clear(self) -> None:
+        """Forget the conversation; raises ``BusyError`` while it is answering."""
+        self._chat.clear()
+
+    def close(self) -> None:
+        """Stop answering, keep ``messages``, and end the widget."""
+        self._chat.stop()
+        if self.selector is not None:
+            self.selector.close()
+        super().close()
+
+    @traitlets.validate(*(name for name in _OPTIONS if name != "stop"), "stop_strings")
+    def _check_option(self, proposal: Any) -> object:  # noqa: ANN401 - a traitlets Bunch
+        name = "stop" if proposal.trait.name == "stop_strings" else proposal.trait.name
+        checked = build(GenerationOptions, {name: proposal.value}, where="the panel", error=ParameterError)
+        self._chat.options = replace(self._chat.options, **{name: getattr(checked, name)})
+        return cast("object", getattr(checked, name))
+
+    @traitlets.observe("model")
+    def _model_named(self, _change: object) -> None:
+        self._chat.model = self.model
+        if self.selector is not None:
+            self.selector.value = self.model
+        self._show_state()
+
+    @traitlets.observe("system")
+    def _system_given(self, _change: object) -> None:
+        self._chat.system = self.system
+
+    def _adopt(self, model: str) -> None:
+        self.set_trait("error", None)
+        self.model = model
+        self._show_state()
+
+    def _hear(self, change: p.Event | Change) -> None:
+        match change:
+            case TurnChanged():
+                if change.turn["role"] == "user":
+                    self.set_trait("error", None)
+                    self._phase = "waiting"
+                self.publish(change)
+                self.set_trait("messages", self._chat.messages)
+            case Rejected() | Snapshot():
+                self.publish(change)
+                self.set_trait("messages", self._chat.messages)
+            case p.CompletionChunk():
+                if self._phase != "stopping":
+                    self._phase = "generating"
+                self.publish(change)
+            case p.CompletionDone():
+                self.publish(replace(change, text="", thoughts=""))  # the settled turn has just brought them
+            case p.Progress() if change.operation == "prefill" and self._phase != "stopping":
+                self._phase = "prefill"
+                self.set_trait("progress", {"operation": "prefill", "done": change.done, "total": change.total})
+            case p.Error():
+                self.fail(change)
+            case p.Info():
+                self.publish(change)
+        self._show_state()
+
+    def _model_changed(self, _state: ModelState) -> None:
+        self._show_state()
+
+    def _set_phase(self, phase: str) -> None:
+        self._phase = phase
+        self._show_state()
+
+    def _show_state(self) -> None:
+        """Set ``state``, ``running``, ``loaded`` and ``progress`` to what is so now."""
+        if self._publisher is None:  # the constructor calls again when it is done
+            return
+        worker = self._chat.worker
+        held = worker.model_state
+        mine = held.loaded if held.loaded is not None and self.model and worker.is_loaded(self.model) else None
+        loading = bool(held.loading and self.model and held.model == self.model)
+        running = self._chat.running
+        if not running:
+            self._phase = ""
+        if loading and self._phase != "stopping":
+            state = "loading"
+            self.set_trait("progress", {"operation": "load", "done": held.done, "total": held.total})
+        else:
+            state = self._phase or ("ready" if self.model else "idle")
+            if state != "prefill":
+                self.set_trait("progress", None)
+        self.set_trait("loaded", mine.to_dict() if mine else None)
+        self.set_trait("running", running)
+        self.set_trait("state", state)
+
+    def _on_hello(self, message: Hello) -> None:
+        self._chat.with_lock(lambda: self.publish(replace(self._chat.snapshot(), request_id=message.request_id)))
+
+    def _on_ask(self, message: Ask) -> None:
+        self._chat.submit(message.text, request_id=message.request_id)
+
+    def _on_clear(self, _message: Clear) -> None:
+        self.clear()
+
+    def _on_abort(self, message: p.Abort) -> None:
+        stopped = self.stop() if message.target in (self.running, "generation", "all") else False
+        text = "stopping" if stopped else "nothing was running"
+        self.publish(p.Info(request_id=message.request_id, message=text, data={"target": message.target}))

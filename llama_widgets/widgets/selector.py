@@ -1,0 +1,153 @@
+"""ModelSelector: the models on this machine, and the way to load one or fetch another."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import traitlets
+
+from .. import protocol as p
+from ..chat.conversation import model_text
+from ..models import library
+from ..worker import ModelState, Worker, new_id, shared
+from .base import bundle
+from .download import Downloading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..models import downloads
+    from .messages import Choose, Refresh
+
+
+class ModelSelector(Downloading):
+    """Choose a model, load it, fetch another.
+
+    Parameters
+    ----------
+    value : str or path or Model, optional
+        What is chosen at first.
+    folder : str or path, optional
+        One more folder to look for GGUF files in.
+    worker : Worker, optional
+        Who loads; by default the one that all conversations of this process share.
+
+    Attributes
+    ----------
+    value : str
+        The chosen model: a path or a reference, "" for none. Link it to ``ChatPanel.model``.
+    models : list of dict
+        What is on this machine.
+    loaded : str
+        The path of the model in memory, "" for none.
+    loading : dict or None
+        The load that is under way: ``request_id``, ``name``, ``done`` of ``total``.
+    """
+
+    _esm = bundle("selector.js")
+    _css = bundle("selector.css")
+    _arguments = frozenset({"value", "folder", "worker"})
+
+    value = traitlets.Unicode("", help="The chosen model: a path or a reference.").tag(sync=True)
+    folder = traitlets.Unicode("", help="One more folder to look for GGUF files in.").tag(sync=True)
+    models = traitlets.List(traitlets.Dict(), read_only=True, help="The models on this machine.").tag(sync=True)
+    loaded = traitlets.Unicode("", read_only=True, help="The path of the model in memory.").tag(sync=True)
+    loading = traitlets.Dict(
+        default_value=None, allow_none=True, read_only=True, help="The load that is under way."
+    ).tag(sync=True)
+
+    def __init__(
+        self,
+        value: object = None,
+        *,
+        folder: object = None,
+        worker: Worker | None = None,
+        **traits: Any,  # noqa: ANN401 - checked by the base
+    ) -> None:
+        super().__init__(value=model_text(value), folder=model_text(folder), **traits)
+        self._own_worker = worker
+        self._load_callbacks: list[Callable[[str], None]] = []
+        self._unwatch.append(self.worker.watch(self._model_changed))
+        self._model_changed(self.worker.model_state)
+        self.refresh()
+
+    @property
+    def worker(self) -> Worker:
+        """Who loads."""
+        return self._own_worker or shared()
+
+    def refresh(self) -> None:
+        """Look again what is on this machine."""
+        found = [model.to_dict() for model in library.models(self.folder or None)]
+        self.set_trait("models", found)
+
+    def load(self, model: object = None) -> str:
+        """Start to load ``model``, by default the chosen one; return the request's id, for ``abort``."""
+        name = model_text(model) or self.value
+        return self._submit_load(p.LoadModel(request_id=new_id(), model=name))
+
+    def unload(self) -> None:
+        """Free the model in memory."""
+        self._on_unload_model(p.UnloadModel(request_id=new_id()))
+
+    def on_load(self, callback: Callable[[str], None]) -> None:
+        """Call ``callback`` with the model's name each time one was loaded from here."""
+        self._load_callbacks.append(callback)
+
+    @traitlets.observe("folder")
+    def _folder_changed(self, _change: object) -> None:
+        if self._publisher is not None:  # not while the constructor runs, which looks itself
+            self.refresh()
+
+    def _model_changed(self, state: ModelState) -> None:
+        self.set_trait("loaded", state.loaded.path if state.loaded else "")
+        loading = {"request_id": state.loading, "name": state.model, "done": state.done, "total": state.total}
+        self.set_trait("loading", loading if state.loading else None)
+
+    def _changed(self, job: downloads.Job) -> None:
+        super()._changed(job)
+        if job.state == "done":
+            self.refresh()
+
+    def _submit_load(self, command: p.LoadModel) -> str:
+        self.set_trait("error", None)
+        self.value = command.model
+        self.worker.submit(command, self._hear)
+        return command.request_id
+
+    def _hear(self, event: p.Event) -> None:
+        if isinstance(event, p.Error):
+            self.fail(event)
+        elif isinstance(event, p.ModelLoaded) and not event.cancelled:
+            for callback in self._load_callbacks:
+                callback(event.model)
+
+    def _on_choose(self, message: Choose) -> None:
+        self.set_trait("error", None)
+        self.value = message.model
+
+    def _on_refresh(self, message: Refresh) -> None:
+        def look() -> None:
+            if message.folder is not None and message.folder != self.folder:
+                self.folder = message.folder
+            else:
+                self.refresh()
+
+        # A folder can be a slow network drive: a handler must not wait for it.
+        threading.Thread(target=look, name="llama-widgets-refresh", daemon=True).start()
+
+    def _on_load_model(self, message: p.LoadModel) -> None:
+        self._submit_load(message)
+
+    def _on_unload_model(self, message: p.UnloadModel) -> None:
+        self.set_trait("error", None)
+        self.worker.submit(message, self._hear)
+
+    def _on_download_model(self, message: p.DownloadModel) -> None:
+        self.set_trait("error", None)
+        self.worker.submit(message, self._hear)
+
+    def _on_abort(self, message: p.Abort) -> None:
+        if not self.worker.abort(message.target):
+            super()._on_abort(message)
