@@ -1,0 +1,62 @@
+"""What can be said about a model file before llama.cpp is asked to read it."""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidModelError, ModelError, ModelNotFoundError, ModelPermissionError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_HEADER = struct.Struct("<4sIQQ")  # magic, version, number of tensors, number of metadata entries
+_MAGIC = b"GGUF"
+_AGAIN = "Download it again, or choose another file."
+
+
+def check(path: Path) -> None:
+    """Raise a ``ModelError`` that says what is wrong if ``path`` cannot be a model.
+
+    Reads the 24 bytes of the header; what lies behind them is llama.cpp's to judge.
+    """
+    try:
+        if not path.exists():
+            msg = f"There is no file {path}."
+            raise ModelNotFoundError(msg, "Check the path, or choose a model from the list.")
+        if path.is_dir():
+            msg = f"{path} is a folder, not a model."
+            raise InvalidModelError(msg, "Choose a .gguf file within it.")
+        if not path.is_file():  # opening a pipe or a device could wait for ever
+            msg = f"{path} is not a regular file."
+            raise InvalidModelError(msg, "Choose a .gguf file.")
+        with path.open("rb") as file:
+            header = file.read(_HEADER.size)
+    except PermissionError as error:
+        msg = f"{path} may not be read."
+        raise ModelPermissionError(msg, "Ask its owner for read permission, or choose another file.") from error
+    except ValueError as error:  # a NUL character in the path
+        msg = f"{str(path)!r} is not a path."
+        raise ModelNotFoundError(msg, "Check the path, or choose a model from the list.") from error
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror}."
+        raise ModelError(msg, "Check the disk, or choose another file.") from error
+    _check_header(path, header)
+
+
+def _check_header(path: Path, header: bytes) -> None:
+    if not header:
+        msg = f"{path.name} is empty."
+        raise InvalidModelError(msg, _AGAIN)
+    if not header.startswith(_MAGIC):
+        msg = f"{path.name} is not a GGUF file."
+        raise InvalidModelError(msg, "llama.cpp reads models in the GGUF format, files that end in .gguf.")
+    if len(header) < _HEADER.size:
+        msg = f"{path.name} is cut short: it ends within its header."
+        raise InvalidModelError(msg, _AGAIN)
+    n_tensors = _HEADER.unpack(header)[2]
+    # The first part of a split model may carry metadata only.
+    if n_tensors == 0 and not re.search(r"-00001-of-\d{5}\.gguf$", path.name):
+        msg = f"{path.name} holds a vocabulary only, no weights."
+        raise InvalidModelError(msg, "It can split text into tokens but not answer. Choose a whole model.")

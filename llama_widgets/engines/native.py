@@ -1,0 +1,195 @@
+"""llama.cpp as a library: its log, its abort flag, its devices. The only module that knows about C calling.
+
+llama-cpp-python's high-level class is not used: it points the process's stdout and stderr elsewhere while it loads,
+so that what the user prints meanwhile is lost, and it can neither report nor abort a load.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import functools
+import logging
+import os
+import re
+import sys
+import threading
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import llama_cpp  # noqa: TID253 - this module is imported late
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_log = logging.getLogger("llama_widgets.llama")
+_log.addHandler(logging.NullHandler())  # else logging's last resort prints warnings to stderr
+
+_LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR}  # enum ggml_log_level
+_CONTINUED = 5
+
+
+class _LogRouter:
+    """Takes llama.cpp's log from any thread and gives whole lines to ``logging``."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._level = logging.INFO
+        self._line = ""
+        self._captures: list[deque[tuple[int, str]]] = []
+
+    def write(self, level: int, text: bytes, _: object) -> None:
+        with contextlib.suppress(Exception):  # ctypes would print it to stderr
+            self._write(level, text)
+
+    def _write(self, level: int, text: bytes) -> None:
+        with self._lock:
+            if level != _CONTINUED:
+                self._level = _LEVELS.get(level, logging.INFO)
+            # A context alone writes a thousand lines for llama.cpp's own developers.
+            if self._level == logging.DEBUG and not _log.isEnabledFor(logging.DEBUG):
+                return
+            *lines, self._line = (self._line + text.decode("utf-8", "replace")).split("\n")
+            found = [(self._level, line) for line in lines if line.strip()]
+            for capture in self._captures:
+                capture.extend(found)
+        for line_level, line in found:
+            _log.log(line_level, "%s", line)
+
+    @contextlib.contextmanager
+    def capture(self) -> Iterator[deque[tuple[int, str]]]:
+        """Also collect the lines, with their levels, that are written meanwhile."""
+        lines: deque[tuple[int, str]] = deque(maxlen=1_000)
+        with self._lock:
+            self._captures.append(lines)
+        try:
+            yield lines
+        finally:
+            with self._lock:
+                self._captures = [other for other in self._captures if other is not lines]
+
+
+log = _LogRouter()
+_log_callback = llama_cpp.llama_log_callback(log.write)  # must live as long as llama.cpp may call it
+# Importing llama_cpp has set a callback that prints to stderr.
+llama_cpp.llama_log_set(_log_callback, ctypes.c_void_p())
+
+
+@atexit.register
+def _mute() -> None:
+    """Let native threads log into nothing while the interpreter goes down; calling Python then would hang or crash.
+
+    NULL would mean stderr, so any C function that does nothing takes the place of the callback.
+    """
+    nothing = ctypes.cast(ctypes.pythonapi.Py_IsInitialized, llama_cpp.llama_log_callback)
+    llama_cpp.llama_log_set(nothing, ctypes.c_void_p())
+
+
+def reason(lines: deque[tuple[int, str]]) -> str:
+    """Return why something failed in llama.cpp's own words: the first error it logged."""
+    for level, line in lines:
+        if level >= logging.ERROR:
+            return re.sub(r"^\w+: (error loading model: )?", "", line).strip().rstrip(".")
+    return "llama.cpp gives no reason"
+
+
+class AbortFlag:
+    """A flag that makes ``llama_decode`` return early, set from any thread.
+
+    llama.cpp asks its abort callback after every node of a graph, thousands of times per batch, from its own threads. A
+    Python function would take the GIL each time. The C library's ``strlen`` needs none: over a buffer that holds an
+    empty string it answers 0, go on; over one that holds a character it answers 1, abort.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = ctypes.create_string_buffer(2)
+
+    def set(self) -> None:
+        """Abort the evaluation that runs and every one that starts."""
+        self._buffer[0] = b"\x01"
+
+    def attach(self, ctx: int) -> bool:
+        """Let ``ctx`` look at this flag; return whether that is possible here."""
+        callback = _strlen()
+        if callback is None:
+            return False
+        llama_cpp.llama_set_abort_callback(ctx, callback, ctypes.cast(self._buffer, ctypes.c_void_p))
+        return True
+
+
+@functools.cache
+def _strlen() -> Any | None:  # noqa: ANN401 - ctypes has no public type for a function pointer
+    """Return ``strlen`` as an abort callback, or None where it does not answer as one must."""
+    try:
+        libc = ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)
+        callback = ctypes.cast(libc.strlen, llama_cpp.ggml_abort_callback)
+        empty, full = ctypes.create_string_buffer(2), ctypes.create_string_buffer(b"\x01", 2)
+        works = callback(ctypes.addressof(empty)) is False and callback(ctypes.addressof(full)) is True
+    except (OSError, AttributeError):
+        return None
+    return callback if works else None
+
+
+def start() -> dict[str, Any]:
+    """Start llama.cpp, once per process; return its versions, backend and devices."""
+    _backend_init()
+    devices = _devices()
+    return {
+        "llama_cpp_python": llama_cpp.__version__,
+        "llama_cpp": llama_cpp.llama_version().decode(),
+        "system": llama_cpp.llama_print_system_info().decode().strip(" |"),
+        "backend": next((device["name"] for device in devices if device["type"] in ("gpu", "igpu")), "CPU"),
+        "devices": devices,
+        "abort_in_prefill": _strlen() is not None,
+    }
+
+
+@functools.cache
+def _backend_init() -> None:
+    llama_cpp.llama_backend_init()
+
+
+def _devices() -> list[dict[str, str]]:
+    """Return what llama.cpp can compute on. The binding has no functions for this, its library has."""
+    try:
+        from llama_cpp._ggml import libggml
+
+        count, get, name, description, kind = (
+            getattr(libggml, f"ggml_backend_dev_{what}") for what in ("count", "get", "name", "description", "type")
+        )
+    except (ImportError, AttributeError):
+        return []
+    count.restype, get.argtypes, get.restype = ctypes.c_size_t, [ctypes.c_size_t], ctypes.c_void_p
+    kind.argtypes, kind.restype = [ctypes.c_void_p], ctypes.c_int
+    for function in (name, description):
+        function.argtypes, function.restype = [ctypes.c_void_p], ctypes.c_char_p
+    kinds = {0: "cpu", 1: "gpu", 2: "igpu"}
+    return [
+        {
+            "name": name(device).decode(),
+            "description": description(device).decode().strip(),
+            "type": kinds.get(kind(device), "other"),
+        }
+        for device in map(get, range(count()))
+    ]
+
+
+def physical_cores() -> int:
+    """Return the number of physical cores that this process may use, container limits included."""
+    if not hasattr(os, "sched_getaffinity"):
+        return max(1, (os.cpu_count() or 2) // 2)
+    cores = len({_siblings(cpu) for cpu in os.sched_getaffinity(0)})
+    with contextlib.suppress(OSError, ValueError):  # no such file, or no limit ("max")
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
+        cores = min(cores, int(quota) // int(period))
+    return max(1, cores)
+
+
+def _siblings(cpu: int) -> str:
+    """Name the physical core that ``cpu`` is a thread of."""
+    try:
+        return Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text("ascii")
+    except OSError:
+        return str(cpu)
