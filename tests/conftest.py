@@ -1,0 +1,42 @@
+"""What tests of several layers share."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+IPYKERNEL_6 = Path(sys.prefix) / "ipykernel6"
+"""Where ``python3 -m tests`` puts the older ipykernel, beside the one of the environment."""
+
+KERNELS: dict[str, dict[str, str]] = {
+    "llama-widgets-ipykernel6": {"PYTHONPATH": str(IPYKERNEL_6)},
+    "llama-widgets-ipykernel7": {},
+}
+"""The kernels under test by name, each with its environment variables."""
+
+
+@pytest.fixture(scope="session")
+def kernelspecs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the kernels of ``KERNELS`` known to Jupyter, in this process and its children, and return their folder."""
+    if not (IPYKERNEL_6 / "ipykernel").is_dir():
+        pytest.fail(
+            f"The older ipykernel is missing. `python3 -m tests` installs it, and so does: {sys.executable} -m pip"
+            f" install --no-deps --target {IPYKERNEL_6} 'ipykernel==6.31.*' nest-asyncio"
+        )
+    folder = tmp_path_factory.mktemp("jupyter")
+    for name, environment in KERNELS.items():
+        spec = {
+            "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "display_name": name,
+            "language": "python",
+            "env": environment,
+            "metadata": {"debugger": False},
+        }
+        (folder / "kernels" / name).mkdir(parents=True)
+        (folder / "kernels" / name / "kernel.json").write_text(json.dumps(spec))
+    os.environ["JUPYTER_PATH"] = os.pathsep.join([str(folder), *filter(None, [os.environ.get("JUPYTER_PATH")])])
+    return folder
