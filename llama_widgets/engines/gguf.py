@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 import struct
 from typing import TYPE_CHECKING
 
@@ -22,23 +23,21 @@ def check(path: Path) -> None:
     Reads the 24 bytes of the header; what lies behind them is llama.cpp's to judge.
     """
     try:
-        if not path.exists():
-            msg = f"There is no file {path}."
-            raise ModelNotFoundError(msg, "Check the path, or choose a model from the list.")
-        if path.is_dir():
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
             msg = f"{path} is a folder, not a model."
             raise InvalidModelError(msg, "Choose a .gguf file within it.")
-        if not path.is_file():  # opening a pipe or a device could wait for ever
+        if not stat.S_ISREG(mode):  # opening a pipe or a device could wait for ever
             msg = f"{path} is not a regular file."
             raise InvalidModelError(msg, "Choose a .gguf file.")
         with path.open("rb") as file:
             header = file.read(_HEADER.size)
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a NUL character in the path
+        msg = f"There is no file {str(path)!r}."
+        raise ModelNotFoundError(msg, "Check the path, or choose a model from the list.") from error
     except PermissionError as error:
         msg = f"{path} may not be read."
         raise ModelPermissionError(msg, "Ask its owner for read permission, or choose another file.") from error
-    except ValueError as error:  # a NUL character in the path
-        msg = f"{str(path)!r} is not a path."
-        raise ModelNotFoundError(msg, "Check the path, or choose a model from the list.") from error
     except OSError as error:
         msg = f"{path} cannot be read: {error.strerror}."
         raise ModelError(msg, "Check the disk, or choose another file.") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import llama_cpp  # noqa: TID253 - this module is imported late
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..cancel import Cancel
-    from ..options import GenerationOptions, LoadOptions
+    from ..options import LoadOptions
     from ..protocol import Event, Generate, LoadModel
 
 
@@ -75,10 +76,10 @@ class LlamaEngine:
             self._model = Model(path, layers, _load_progress(command.request_id, emit, cancel))
             if why_not := self._model.why_not_a_chat_model:
                 msg = f"{path.name} cannot answer: {why_not}."
-                raise InvalidModelError(msg, "Choose a model for text or chat.")  # noqa: TRY301
+                raise InvalidModelError(msg, "Choose a model for text or chat.")
             self._context = Context(self._model, options)
             if cancel.requested:
-                raise _Cancelled  # noqa: TRY301
+                raise _Cancelled
         except _Cancelled:
             self.unload()
             return ModelLoaded(request_id=command.request_id, model=command.model, path=str(path), cancelled=True)
@@ -125,92 +126,85 @@ class LlamaEngine:
             raise _no_model()
         started = time.perf_counter()
         text, stop = _prompt(command, self._model)
-        prompt = self._model.tokenise(text, self._context.n_ctx, cancel)
+        prompt = self._model.tokenise(text, self._context.n_ctx)
         flag = native.AbortFlag()  # a new one each time: a late abort of an earlier request must not reach this one
         self._context.attach(flag)
         cancel.on_request(flag.set)
-        answer = _Answer(command.request_id, self._model, self._context, TextStream(stop), emit, cancel, started)
+        answer = _Answer(command, self._model, self._context, TextStream(stop), emit, cancel, started)
         with sampler(command.options, self._model.n_vocab, prompt) as chain:
-            return answer.run(prompt, chain, command.options)
+            return answer.run(prompt, chain)
 
 
+@dataclass
 class _Answer:
     """One answer in the making: reads the prompt, draws tokens, emits their text."""
 
-    def __init__(
-        self,
-        request_id: str,
-        model: Model,
-        context: Context,
-        stream: TextStream,
-        emit: Callable[[Event], None],
-        cancel: Cancel,
-        started: float,
-    ) -> None:
-        self._request_id = request_id
-        self._model = model
-        self._context = context
-        self._stream = stream
-        self._emit = emit
-        self._cancel = cancel
-        self._texts: list[str] = []
-        self._tokens = 0
-        self._started = started
-        self._read = self._first = self._last = 0.0
+    command: Generate
+    model: Model
+    context: Context
+    stream: TextStream
+    emit: Callable[[Event], None]
+    cancel: Cancel
+    started: float
+    texts: list[str] = field(default_factory=list)
+    tokens: int = 0
+    read: float = 0
+    first: float = 0
+    last: float = 0
 
-    def run(self, prompt: list[int], chain: int, options: GenerationOptions) -> CompletionDone:
-        cached = self._context.reuse(prompt)
-        reason = self._read_prompt(prompt) or self._draw(chain, options)
-        evaluated = min(len(self._context.tokens), len(prompt)) - cached
-        self._give(self._stream.flush())
+    def run(self, prompt: list[int], chain: int) -> CompletionDone:
+        cached = self.context.reuse(prompt)
+        reason = self._read_prompt(prompt) or self._draw(chain)
+        evaluated = max(0, min(len(self.context.tokens), len(prompt)) - cached)
+        self._give(self.stream.flush())
         return CompletionDone(
-            request_id=self._request_id,
-            text="".join(self._texts),
+            request_id=self.command.request_id,
+            text="".join(self.texts),
             stop_reason=reason,
-            usage=Usage(prompt_tokens=len(prompt), cached_tokens=cached, completion_tokens=self._tokens),
+            usage=Usage(prompt_tokens=len(prompt), cached_tokens=cached, completion_tokens=self.tokens),
             timings=self._timings(evaluated),
         )
 
     def _read_prompt(self, prompt: list[int]) -> StopReason | None:
         """Evaluate the prompt from where the memory ends, a batch at a time."""
-        begun, cached = time.perf_counter(), len(self._context.tokens)
+        begun, cached = time.perf_counter(), len(self.context.tokens)
         self._report(cached, len(prompt), None)
-        for start in range(cached, len(prompt), self._context.n_batch):
-            if self._cancel.requested:
+        for start in range(cached, len(prompt), self.context.n_batch):
+            if self.cancel.requested:
                 return "abort"
-            if reason := self._context.evaluate(prompt[start : start + self._context.n_batch]):
+            if reason := self.context.evaluate(prompt[start : start + self.context.n_batch]):
                 return reason
-            self._read = time.perf_counter() - begun
-            done = len(self._context.tokens)
-            self._report(done, len(prompt), (done - cached) / self._read)
+            self.read = time.perf_counter() - begun
+            done = len(self.context.tokens)
+            self._report(done, len(prompt), (done - cached) / self.read)
         return None
 
     def _report(self, done: int, total: int, rate: float | None) -> None:
         eta = (total - done) / rate if rate else None
         progress = Progress(
-            request_id=self._request_id, operation="prefill", done=done, total=total, rate=rate, eta_s=eta
+            request_id=self.command.request_id, operation="prefill", done=done, total=total, rate=rate, eta_s=eta
         )
-        self._emit(progress)
+        self.emit(progress)
 
-    def _draw(self, chain: int, options: GenerationOptions) -> StopReason:
+    def _draw(self, chain: int) -> StopReason:
         """Draw tokens until something ends the answer."""
-        context, stream, sample = self._context, self._stream, llama_cpp.llama_sampler_sample
-        handle, n_ctx, most = context.handle, context.n_ctx, options.max_tokens
+        context, stream, sample = self.context, self.stream, llama_cpp.llama_sampler_sample
+        handle, n_ctx, most = context.handle, context.n_ctx, self.command.options.max_tokens
         while True:
             token = sample(chain, handle, -1)
-            self._last = time.perf_counter()
-            piece = self._model.piece(token)
+            self.last = time.perf_counter()
+            piece = self.model.piece(token)
             if piece is None:
                 return "eos"
-            self._tokens += 1
-            if self._tokens == 1:
-                self._first = self._last
+            self.tokens += 1
+            if self.tokens == 1:
+                self.first = self.last
             self._give(stream.feed(piece))
             if stream.stopped:
                 return "stop"
-            if self._tokens == most:
+            if self.tokens == most:
                 return "max_tokens"
-            if self._cancel.requested:
+            if self.cancel.requested:
                 return "abort"
             if len(context.tokens) >= n_ctx:
                 return "context_full"
@@ -219,17 +213,17 @@ class _Answer:
 
     def _give(self, text: str) -> None:
         if text:
-            self._emit(
-                CompletionChunk(request_id=self._request_id, seq=len(self._texts), text=text, tokens=self._tokens)
+            self.emit(
+                CompletionChunk(request_id=self.command.request_id, seq=len(self.texts), text=text, tokens=self.tokens)
             )
-            self._texts.append(text)
+            self.texts.append(text)
 
     def _timings(self, evaluated: int) -> Timings:
-        drawing = self._last - self._first
+        drawing = self.last - self.first
         return Timings(
-            ttft_s=self._first - self._started if self._tokens else None,
-            prefill_tps=evaluated / self._read if self._read else None,
-            decode_tps=(self._tokens - 1) / drawing if self._tokens > 1 and drawing else None,
+            ttft_s=self.first - self.started if self.tokens else None,
+            prefill_tps=evaluated / self.read if self.read else None,
+            decode_tps=(self.tokens - 1) / drawing if self.tokens > 1 and drawing else None,
         )
 
 

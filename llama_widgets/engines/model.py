@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ..cancel import Cancel
-
 _SLICE = 16_384
 
 
@@ -134,7 +132,7 @@ class Model:
 
     # Vocabulary
 
-    def tokenise(self, text: str, limit: int, cancel: Cancel) -> list[int]:
+    def tokenise(self, text: str, limit: int) -> list[int]:
         """Return the tokens of a prompt, with the token that begins a text in front where the model wants one.
 
         Raises
@@ -142,7 +140,7 @@ class Model:
         PromptTooLongError
             If there are ``limit`` tokens or more.
         """
-        self._refuse_long(text, limit, cancel)
+        self._refuse_long(text, limit)
         tokens = self._tokens(text)
         # A template that writes the token itself must not get a second one.
         if llama_cpp.llama_vocab_get_add_bos(self._vocab) and tokens[:1] != [self._bos]:
@@ -151,7 +149,7 @@ class Model:
             raise _too_long(f"{len(tokens):,}", limit)
         return tokens
 
-    def _refuse_long(self, text: str, limit: int, cancel: Cancel) -> None:
+    def _refuse_long(self, text: str, limit: int) -> None:
         """Refuse a text that is longer than ``limit`` by far without going through all of it.
 
         A slice more costs one token more at most, which the bound allows for.
@@ -164,8 +162,6 @@ class Model:
             if count - number >= limit:
                 estimate = count * len(text) // min(number * _SLICE, len(text))
                 raise _too_long(f"about {estimate:,}", limit)
-            if cancel.requested:
-                return
 
     def _tokens(self, text: str) -> list[int]:
         data = _utf8(text)
