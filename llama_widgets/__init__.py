@@ -9,13 +9,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+# Not lazy: a folder becomes an attribute of its package when first imported, and would take the name from the function.
+from .models.library import models
+
 if TYPE_CHECKING:
     from . import errors
     from .chat.conversation import Chat
     from .chat.turns import Reply
     from .errors import LlamaWidgetsError
     from .models.downloads import Job, download
-    from .models.library import Model, models
+    from .models.library import Model
     from .widgets.download import DownloadProgress
     from .widgets.panel import ChatPanel
     from .widgets.selector import ModelSelector
@@ -35,7 +38,6 @@ _HOMES = {
     "Worker": ".worker",
     "download": ".models.downloads",
     "errors": "",
-    "models": ".models.library",
 }
 
 __all__ = [
