@@ -1,0 +1,98 @@
+"""How a model is named: a file on this machine, or a file, a quantisation or a whole repository of the model hub.
+
+=====================================  ==========================================================
+``hf:user/repo``                       the repository's best quantisation below 5 bits
+``hf:user/repo:Q4_K_M``                that quantisation
+``hf:user/repo/folder/file.gguf``      that file; of a model in parts, any part names the whole
+``...@revision``                       the same at a branch, tag or commit
+``user/repo``, ``user/repo:Q4_K_M``    the same without ``hf:``, where no such path exists
+``file.gguf``, ``./folder``, ``~/...`` a path on this machine
+=====================================  ==========================================================
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import UnknownReferenceError
+
+_NAME = r"[A-Za-z0-9](?:[\w.-]{0,94}[A-Za-z0-9_])?"
+_HUB = re.compile(
+    rf"(?P<scheme>hf:(?://)?)?(?P<repo>{_NAME}/{_NAME})(?:@(?P<early>[^\s/@:]+))?"
+    r"(?::(?P<quantisation>[\w.-]+)|/(?P<file>[^@\0\\]+\.gguf))?(?:@(?P<late>[^\s@:]+))?",
+    re.IGNORECASE | re.ASCII,
+)
+_LOOKS_LOCAL = re.compile(r"[./~\\]|[A-Za-z]:[\\/]")
+_HINT = "Write hf:user/repo/file.gguf, hf:user/repo:Q4_K_M, or the path of a GGUF file."
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a text names: ``path`` on this machine, or ``repo`` on the hub and what is wanted of it."""
+
+    path: Path | None = None
+    repo: str = ""
+    file: str | None = None
+    quantisation: str | None = None
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        """Return the reference in its one canonical form, which ``parse`` takes again."""
+        if self.path is not None:
+            return str(self.path)
+        what = f"/{self.file}" if self.file else f":{self.quantisation}" if self.quantisation else ""
+        return f"hf:{self.repo}{what}" + (f"@{self.revision}" if self.revision else "")
+
+
+def parse(text: str) -> Reference:
+    """Return what ``text`` names; nothing but the existence of a local path is looked up.
+
+    Raises
+    ------
+    UnknownReferenceError
+        If it is neither a path nor a reference.
+    """
+    text = text.strip()
+    if not text:
+        msg = "No model is named."
+        raise UnknownReferenceError(msg, _HINT)
+    path = absolute(text)
+    if os.path.lexists(path):
+        return Reference(path=path)
+    found = None if _LOOKS_LOCAL.match(text) else _HUB.fullmatch(text)
+    if found and not (found["scheme"] is None and _is_file(found)) and _is_safe(found):
+        if found["early"] and found["late"]:
+            msg = f"{_shown(text)} names two revisions."
+            raise UnknownReferenceError(msg, _HINT)
+        return Reference(None, found["repo"], found["file"], found["quantisation"], found["early"] or found["late"])
+    if (
+        "://" not in text
+        and not text.lower().startswith("hf:")
+        and (_LOOKS_LOCAL.match(text) or text.lower().endswith(".gguf"))
+    ):
+        return Reference(path=path)
+    msg = f"{_shown(text)} is not a reference to a model."
+    raise UnknownReferenceError(msg, _HINT)
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """Return the path from the root, with "~" filled in and links left as they are."""
+    # By os.path, which never raises, whatever the text.
+    return Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111
+
+
+def _is_file(found: re.Match[str]) -> bool:
+    # "folder/file.gguf" is a path that does not exist, not a repository called file.gguf.
+    return found["file"] is None and found["repo"].lower().endswith(".gguf")
+
+
+def _is_safe(found: re.Match[str]) -> bool:
+    # File and revision become parts of paths in the cache.
+    return not any({"", ".", ".."} & set(found[part].split("/")) for part in ("file", "late", "early") if found[part])
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 100 else f"{text[:97]}...")  # noqa: PLR2004 - one line of an error text
