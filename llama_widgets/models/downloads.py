@@ -1,0 +1,260 @@
+"""All downloads of this process: started from Python, from a widget or by a message, watched in one place."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from ..errors import ClosedError, LlamaWidgetsError, UnknownReferenceError
+from ..protocol import DownloadDone, Error, Info, Progress
+from .job import Job, listen
+from .library import cache_folder
+from .process import Order
+from .references import Reference, absolute, parse
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+    from ..protocol import DownloadModel, Event
+
+logger = logging.getLogger("llama_widgets.downloads")
+
+
+class Downloads:
+    """The downloads of this process, and who watches them.
+
+    Attributes
+    ----------
+    retry_delay : float
+        Seconds before the first new attempt after a failure of the hub; each further one waits twice as long.
+    """
+
+    def __init__(self, *, retry_delay: float = 1.0) -> None:
+        self.retry_delay = retry_delay
+        self.closed = False
+        self._lock = threading.RLock()
+        self._jobs: dict[tuple[object, ...], Job] = {}
+        self._requests: dict[str, Job] = {}
+        self._listeners: list[Callable[[Job], None]] = []
+        self._news = threading.Condition()
+        self._changed: dict[Job, None] = {}
+        self._thread: threading.Thread | None = None
+
+    @property
+    def jobs(self) -> list[Job]:
+        """All downloads that were asked for, the oldest first; of the same file only the last."""
+        with self._lock:
+            return list(self._jobs.values())
+
+    def download(
+        self,
+        reference: str,
+        *,
+        revision: str | None = None,
+        directory: str | os.PathLike[str] | None = None,
+        token: str | None = None,
+    ) -> Job:
+        """Start a download, or resume it, and return at once; see ``llama_widgets.download``."""
+        parsed = parse(reference)
+        if parsed.path is not None:
+            msg = f"{reference!r} is a path on this machine, not a model of the hub."
+            raise UnknownReferenceError(msg, "Write hf:user/repo/file.gguf or hf:user/repo:Q4_K_M.")
+        if revision is not None:
+            parsed = replace(parsed, revision=revision)
+        order = Order(
+            reference=parsed,
+            cache=str(cache_folder()),
+            directory=None if directory is None else str(absolute(directory)),
+            token=(token or "").strip() or None,
+            retry_delay=self.retry_delay,
+        )
+        key = (parsed, order.cache, order.directory)
+        with self._lock:
+            if self.closed:
+                msg = "Downloads have been shut down."
+                raise ClosedError(msg)
+            job = self._jobs.get(key)
+            if job is None or job.ended:
+                self._jobs.pop(key, None)
+                job = self._jobs[key] = Job(order, self._tell)
+            job.start(order)
+        return job
+
+    def start(self, command: DownloadModel, emit: Callable[[Event], None]) -> Job:
+        """Do what a message asks: emit ``progress`` and, exactly once, ``download_done`` or ``error``.
+
+        A reference that cannot be downloaded is such an error too, and a job that failed.
+        """
+        reporter = _Reporter(command.request_id, emit)
+        try:
+            job = self.download(
+                command.model, revision=command.revision, directory=command.directory, token=command.token
+            )
+        except LlamaWidgetsError as error:
+            job = Job(Order(Reference(), cache=""), self._tell)
+            job.model = job.name = command.model
+            job.error, job.state = error, "failed"
+            reporter(job)
+            return job
+
+        def forget() -> None:
+            job.listeners.remove(reporter)
+            with self._lock:
+                self._requests.pop(command.request_id, None)
+
+        reporter.forget = forget
+        with self._lock:
+            self._requests[command.request_id] = job
+        job.watch(reporter)
+        # It may have ended before it was watched.
+        self._tell(job)
+        return job
+
+    def abort(self, target: str) -> bool:
+        """Cancel a download by its id or the id of a request for it; return whether there was something to cancel."""
+        with self._lock:
+            job = self._requests.get(target) or next((job for job in self.jobs if job.id == target), None)
+        if job is None or job.ended:
+            return False
+        job.cancel()
+        return True
+
+    def watch(self, listener: Callable[[Job], None]) -> Callable[[], None]:
+        """Call ``listener`` with each job that changes, as ``Job.watch`` does."""
+        return listen(self._listeners, listener)
+
+    def close(self) -> None:
+        """End all downloads, keeping what has arrived."""
+        with self._lock:
+            self.closed = True
+            jobs = self.jobs
+        runs = [job._process for job in jobs if job._process]  # noqa: SLF001
+        for job in jobs:
+            job.cancel()
+        for run in runs:
+            run.join(2)
+        with self._news:
+            thread, self._thread = self._thread, None
+            self._news.notify_all()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(2)
+
+    def _tell(self, job: Job) -> None:
+        # Only a note of what changed: listeners are called one at a time on a thread of their own, under no lock, so
+        # they may do anything, and a slow one gets fewer calls instead of late ones.
+        with self._news:
+            self._changed[job] = None
+            if self._thread is None and not self.closed:
+                self._thread = threading.Thread(target=self._announce, name="download news", daemon=True)
+                self._thread.start()
+            self._news.notify_all()
+
+    def _announce(self) -> None:
+        while True:
+            with self._news:
+                self._news.wait_for(lambda: self._changed or self._thread is None)
+                if not self._changed:
+                    return
+                jobs, self._changed = list(self._changed), {}
+            for job in jobs:
+                for listener in (*job.listeners, *self._listeners):
+                    try:
+                        listener(job)
+                    except Exception:
+                        logger.exception("a listener of downloads failed")
+
+
+class _Reporter:
+    """Turns the changes of a job into the events of one request."""
+
+    def __init__(self, request_id: str, emit: Callable[[Event], None]) -> None:
+        self._id = request_id
+        self._emit = emit
+        self._ended = False
+        self._note = ""
+        self.forget: Callable[[], None] = lambda: None
+
+    def __call__(self, job: Job) -> None:
+        state, note = job.state, job.note
+        if self._ended:
+            return
+        if note != self._note:
+            self._note = note
+            if note:
+                self._emit(Info(request_id=self._id, level="warning", message=note))
+        if state in ("downloading", "verifying"):
+            operation: Literal["download", "verify"] = "download" if state == "downloading" else "verify"
+            progress = partial(Progress, request_id=self._id, operation=operation)
+            self._emit(progress(done=job.done, total=job.total, rate=job.rate, eta_s=job.eta_s))
+        elif end := self._end(job, state):
+            self._ended = True
+            self.forget()
+            self._emit(end)
+
+    def _end(self, job: Job, state: str) -> Event | None:
+        error = job.error
+        if state == "done":
+            return DownloadDone(request_id=self._id, path=str(job.path), sha256=job.sha256)
+        if state == "cancelled":
+            return DownloadDone(request_id=self._id, cancelled=True)
+        # Without an error it has been resumed in this moment.
+        if state != "failed" or error is None:
+            return None
+        return Error(
+            request_id=self._id,
+            code=error.code,
+            message=error.message,
+            hint=error.hint,
+            recoverable=error.recoverable,
+        )
+
+
+_shared: Downloads | None = None
+_shared_lock = threading.Lock()
+
+
+def shared() -> Downloads:
+    """Return the downloads that all widgets, cells and workers of this process share."""
+    global _shared  # noqa: PLW0603 - one per process, made when it is first wanted
+    with _shared_lock:
+        if _shared is None or _shared.closed:
+            _shared = Downloads()
+            atexit.register(_shared.close)
+        return _shared
+
+
+def download(
+    reference: str,
+    *,
+    revision: str | None = None,
+    directory: str | os.PathLike[str] | None = None,
+    token: str | None = None,
+) -> Job:
+    """Download a model from the hub, and return at once: ``job.wait()`` waits for it.
+
+    What has arrived of an earlier download of the same file is not fetched again, also after a restart of the kernel.
+    Asking for a file that is being downloaded returns the same job. The file goes into the cache that all tools of the
+    model hub share.
+
+    Parameters
+    ----------
+    reference : str
+        Such as "hf:user/repo:Q4_K_M" or "hf:user/repo/file.gguf".
+    revision : str, optional
+        Branch, tag or commit.
+    directory : path, optional
+        Where the file is put in place of the cache.
+    token : str, optional
+        For gated and private models, where the one that you logged in with does not do.
+
+    Raises
+    ------
+    UnknownReferenceError
+        If ``reference`` is not one. All else is found out in the background: see ``Job.error``.
+    """
+    return shared().download(reference, revision=revision, directory=directory, token=token)

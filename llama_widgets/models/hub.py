@@ -1,0 +1,186 @@
+"""What the model hub says: the files that a reference means, and its refusals in our words.
+
+Only the process that downloads imports this module, because it imports huggingface_hub.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_url  # noqa: TID253 - see above
+from huggingface_hub.errors import (  # noqa: TID253
+    FileMetadataError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from ..errors import (
+    DiskFullError,
+    DownloadError,
+    GatedModelError,
+    HubError,
+    LlamaWidgetsError,
+    NetworkError,
+    UnknownReferenceError,
+)
+from .filenames import choose, describe, is_model, sets
+
+if TYPE_CHECKING:
+    from .references import Reference
+
+TRANSPORT_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
+"""What httpx raises, or httpx2, on which huggingface_hub is built since 2.0."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_ETAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+_STILL_WORKS = "Models that are on this machine still work: see llama_widgets.models()."
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of the hub at one commit, so that its address can only ever mean these bytes."""
+
+    repo: str
+    name: str
+    commit: str
+    etag: str
+    size: int
+
+    @property
+    def url(self) -> str:
+        """Where the file is; the hub answers with a redirect that is good for a while."""
+        return hf_hub_url(self.repo, self.name, revision=self.commit)
+
+    @property
+    def sha256(self) -> str | None:
+        """The hash that the hub promises: large files have it as their etag, small ones have none."""
+        return self.etag if _SHA256.fullmatch(self.etag) else None
+
+
+def lookup(reference: Reference, token: str | None) -> list[RemoteFile]:
+    """Return the files of the one model that ``reference`` means, in order.
+
+    Raises
+    ------
+    UnknownReferenceError
+        If the repository is there, but not what is wanted of it. Other refusals are raised as they come.
+    """
+    info = HfApi().model_info(reference.repo, revision=reference.revision, token=token)
+    names = [sibling.rfilename for sibling in info.siblings or () if sibling.rfilename.lower().endswith(".gguf")]
+    files = choose(sets(names), reference.file, reference.quantisation)
+    if files is None and reference.file in names and not is_model(reference.file):
+        files = (reference.file,)
+    if files is None or info.sha is None:
+        raise _no_such_file(reference, names)
+    return [_file(reference.repo, name, info.sha, token) for name in files]
+
+
+def _file(repo: str, name: str, commit: str, token: str | None) -> RemoteFile:
+    found = get_hf_file_metadata(hf_hub_url(repo, name, revision=commit), token=token)
+    # The etag becomes a file name.
+    if found.size is None or found.etag is None or not _ETAG.fullmatch(found.etag):
+        msg = f"The hub does not say what {repo}/{name} is: size {found.size}, etag {found.etag!r}."
+        raise HubError(msg, "If HF_ENDPOINT names a mirror, try without it.")
+    return RemoteFile(repo, name, commit, found.etag, found.size)
+
+
+def _no_such_file(reference: Reference, names: list[str]) -> UnknownReferenceError:
+    models = sets(names)
+    if not models:
+        msg = f"{reference.repo} has no GGUF file."
+        return UnknownReferenceError(msg, "Look for a repository whose name ends in GGUF: llama.cpp reads only those.")
+    if reference.file is not None:
+        msg = f"{reference.repo} has no file {reference.file}."
+        known = [files[0] for files in models]
+    else:
+        msg = f"{reference.repo} has no quantisation {reference.quantisation}."
+        known = sorted({describe(files[0])[1] or files[0] for files in models})
+    return UnknownReferenceError(msg, f"It has {', '.join(known[:20])}{' ...' if known[20:] else ''}.")
+
+
+def status(error: BaseException) -> int | None:
+    """Return the status with which the hub refused, if that is what happened."""
+    return error.response.status_code if isinstance(error, HfHubHTTPError) else None
+
+
+def is_temporary(error: BaseException) -> bool:
+    """Return whether the same request may succeed a little later."""
+    code = status(error)
+    if code is not None:
+        return code in {408, 425, 429} or code >= 500  # noqa: PLR2004 - errors of the server
+    return isinstance(error, (TRANSPORT_ERROR, NetworkError))
+
+
+def retry_after(error: BaseException) -> float | None:
+    """Return the seconds that the hub asks to wait, if it does."""
+    text = error.response.headers.get("Retry-After", "") if isinstance(error, HfHubHTTPError) else ""
+    return float(text) if text.isdigit() else None
+
+
+def translate(error: BaseException, reference: Reference) -> LlamaWidgetsError:
+    """Return ``error`` as one of ours, with what to do about it."""
+    if isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, LlamaWidgetsError):
+        return error
+    if isinstance(error, OfflineModeIsEnabled):
+        msg = f"{reference} cannot be downloaded: offline mode is on."
+        return NetworkError(msg, f"Unset HF_HUB_OFFLINE and restart the kernel. {_STILL_WORKS}")
+    if isinstance(error, HfHubHTTPError):
+        return _refusal(error, reference)
+    if isinstance(error, HFValidationError):
+        msg = f"{reference.repo!r} is not the name of a repository."
+        return UnknownReferenceError(msg, "Write hf:user/repo/file.gguf or hf:user/repo:Q4_K_M.")
+    if isinstance(error, FileMetadataError):
+        msg = "The answer is not one of a model hub."
+        return HubError(msg, "If HF_ENDPOINT is set, check it; otherwise check your proxy settings.")
+    if isinstance(error, TRANSPORT_ERROR):
+        msg = f"The model hub cannot be reached ({type(error).__name__}: {error})."
+        return NetworkError(msg, f"Check the connection, then resume. {_STILL_WORKS}")
+    if isinstance(error, OSError):
+        where = f" {error.filename}" if error.filename else ""
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            msg = f"The disk is full; what has arrived of {reference} is kept."
+            return DiskFullError(msg, "Make room, then resume; or name another directory.")
+        msg = f"{reference} cannot be saved: {error.strerror or error}{where}."
+        return DownloadError(msg, "Check the permissions of the folder, or name another directory.")
+    msg = f"{reference} cannot be downloaded ({type(error).__name__}: {error})."
+    return DownloadError(msg, "Try again; if it stays, please report it.")
+
+
+def _refusal(error: HfHubHTTPError, reference: Reference) -> DownloadError:
+    code = error.response.status_code
+    named = error.response.headers.get("X-Error-Code")
+    if isinstance(error, RevisionNotFoundError):
+        msg = f"{reference.repo} has no revision {reference.revision}."
+        return UnknownReferenceError(msg, "Leave it out for the newest, or name a branch, tag or commit.")
+    if named == "RepoNotFound" or (code == 404 and isinstance(error, RepositoryNotFoundError)):  # noqa: PLR2004
+        msg = f"The model hub knows no model {reference.repo}."
+        hint = "Check the spelling. If it is private, log in with `hf auth login`, or pass token= to the download."
+        return UnknownReferenceError(msg, hint)
+    if isinstance(error, GatedRepoError) or code in {401, 403}:
+        msg = f"The model hub does not give {reference.repo} to everyone: it answered {code}."
+        hint = (
+            f"Three steps: 1. log in to the model's page, {constants.ENDPOINT}/{reference.repo}, and accept its "
+            "conditions; 2. in your account's settings make a token that may read; 3. run `hf auth login` in a "
+            "terminal, or pass token= to the download."
+        )
+        return GatedModelError(msg, hint)
+    if code == 404:  # noqa: PLR2004 - not found
+        msg = f"The model hub has no file for {reference}."
+        return UnknownReferenceError(msg, "Check the spelling.")
+    if code == 429:  # noqa: PLR2004 - too many requests
+        wait = retry_after(error)
+        when = f"in {wait:.0f} seconds" if wait else "in some minutes"
+        msg = "The model hub is asked too often from here (429)."
+        return HubError(msg, f"Resume {when}; users who are logged in (`hf auth login`) may ask more often.")
+    msg = f"The model hub cannot answer now: it says {code}."
+    return HubError(msg, "Resume in some minutes; what has arrived is kept.")

@@ -1,0 +1,245 @@
+"""One download as the kernel sees it: its state, its progress, and the handles to pause, resume and cancel it."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import DownloadError, LlamaWidgetsError, from_code
+from .process import Order, Process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger("llama_widgets.downloads")
+
+State = Literal["waiting", "downloading", "verifying", "paused", "done", "failed", "cancelled"]
+
+_RUNNING: tuple[State, ...] = ("waiting", "downloading", "verifying")
+_ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
+_RATE_SPAN = 5.0
+"""Seconds over which the speed is averaged."""
+
+_numbers = itertools.count(1)
+
+
+class Job:
+    """One download. Made by ``download``; every attribute can be read at any time, from any thread.
+
+    Attributes
+    ----------
+    id : str
+        Its name among the downloads of this process.
+    model : str
+        The reference it was asked for.
+    name : str
+        The name of the file, as soon as it is known.
+    state : str
+        "waiting" (asks the hub), "downloading", "verifying", "paused", "done", "failed" or "cancelled".
+    done, total : int, int or None
+        Bytes, including those that were there before.
+    rate, eta_s : float or None
+        Bytes per second over the last five seconds, and the seconds that are left at this speed.
+    note : str
+        The last thing to know, such as that the hub asked to wait.
+    error : LlamaWidgetsError or None
+        Why it failed.
+    path, sha256 : Path or None, str
+        The finished file (the first, of a model in parts) and its hash.
+    """
+
+    def __init__(self, order: Order, changed: Callable[[Job], None]) -> None:
+        self.id = f"download-{next(_numbers)}"
+        self.model = str(order.reference)
+        self.name = Path(order.reference.file).name if order.reference.file else self.model
+        self.state: State = "waiting"
+        self.done = 0
+        self.total: int | None = None
+        self.rate: float | None = None
+        self.note = ""
+        self.error: LlamaWidgetsError | None = None
+        self.path: Path | None = None
+        self.sha256 = ""
+        self._order = order
+        self._changed = changed
+        self.listeners: list[Callable[[Job], None]] = []
+        self._condition = threading.Condition()
+        self._process: Process | None = None
+        self._partials: list[tuple[str, str]] = []
+        self._seen: deque[tuple[float, int]] = deque(maxlen=100)
+
+    def __repr__(self) -> str:
+        """Return what it is and how far."""
+        return f"<Job {self.id} {self.name!r}: {self.state}, {self.done} of {self.total} bytes>"
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds that are left at the present speed."""
+        if not self.rate or self.total is None:
+            return None
+        return max(0, self.total - self.done) / self.rate
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is at work."""
+        return self.state in _RUNNING
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over: done, failed or cancelled. A paused download is not."""
+        return self.state in _ENDED
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a widget shows, as plain data."""
+        error = self.error and {"code": self.error.code, "message": self.error.message, "hint": self.error.hint}
+        names = ("id", "name", "model", "state", "done", "total", "rate", "eta_s")
+        return {name: getattr(self, name) for name in names} | {"error": error}
+
+    def pause(self) -> None:
+        """Stop for now, at once; ``resume`` goes on from the same byte. Nothing happens if it is not running."""
+        self._stop("paused", _RUNNING)
+
+    def resume(self) -> None:
+        """Go on after a pause, a failure or a cancel. Nothing happens if it is running or done."""
+        self.start(self._order)
+
+    def cancel(self, *, keep_partial: bool = True) -> None:
+        """Give up, at once. Nothing happens if it is over.
+
+        Parameters
+        ----------
+        keep_partial : bool
+            Whether what has arrived stays on disk, so that a later download of the same file goes on from there.
+        """
+        self._stop("cancelled", (*_RUNNING, "paused"))
+        if not keep_partial and self.state in ("cancelled", "failed"):
+            self._discard()
+
+    def wait(self, timeout: float | None = None) -> Path:
+        """Wait until it is over, and return the path of the file. An interrupt ends the waiting, not the download.
+
+        Raises
+        ------
+        DownloadError
+            If it failed, in its own class, or was cancelled.
+        TimeoutError
+            If it takes longer than ``timeout`` seconds.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        with self._condition:
+            while not self.ended:
+                if end is not None and time.monotonic() >= end:
+                    msg = f"{self.name} is not there after {timeout:g} s; the download goes on."
+                    raise TimeoutError(msg)
+                # In slices, as an interrupt is not noticed within a long wait on every platform.
+                self._condition.wait(0.1)
+            if self.error is not None:
+                raise self.error
+            if self.path is None:
+                msg = f"The download of {self.name} was cancelled."
+                raise DownloadError(msg, "Call resume() to go on from where it was.")
+            return self.path
+
+    def watch(self, listener: Callable[[Job], None]) -> Callable[[], None]:
+        """Call ``listener`` with this job, on a background thread, whenever it changes.
+
+        That is at once for its state and five to seven times a second for its bytes. Returns a function that ends it.
+        """
+        return listen(self.listeners, listener)
+
+    # One run of the process
+
+    def start(self, order: Order) -> None:
+        """Do what ``order`` says, which is what it said before, except that the token may be another."""
+        with self._condition:
+            if self._process is not None or self.state == "done":
+                return
+            self._order = order
+            self.error, self.note = None, ""
+            self._process = Process(order, self._heard, self._gone)
+            self._set("waiting")
+
+    def _stop(self, state: State, states: tuple[State, ...]) -> None:
+        with self._condition:
+            if self.state not in states:
+                return
+            run, self._process = self._process, None
+            self._set(state)
+        if run is not None:
+            run.stop()
+
+    def _set(self, state: State) -> None:
+        if state != self.state or state == "waiting":
+            self.state = state
+            self.rate = None
+            self._seen.clear()
+            self._condition.notify_all()
+            self._changed(self)
+
+    def _fail(self, error: LlamaWidgetsError) -> None:
+        self.error = error
+        self._process = None
+        self._set("failed")
+
+    def _heard(self, run: Process, event: dict[str, Any]) -> None:
+        with self._condition:
+            if run is not self._process:
+                return
+            kind = event["event"]
+            if kind == "progress":
+                self.done, self.total = event["done"], event["total"]
+                self._set("downloading" if event["operation"] == "download" else "verifying")
+                self._measure()
+            elif kind == "file":
+                self.name = event["name"]
+                self._partials = [(path, lock) for path, lock in event["partials"]]
+            elif kind == "note":
+                self.note = event["message"]
+            elif kind == "done":
+                self.path, self.sha256 = Path(event["path"]), event["sha256"]
+                self._process = None
+                self._set("done")
+            elif kind == "error":
+                self._fail(from_code(event["code"], event["message"], event["hint"]))
+            self._changed(self)
+
+    def _gone(self, run: Process, why: str) -> None:
+        """Note that a process is over; if nobody knows why, that is a failure."""
+        with self._condition:
+            if run is self._process:
+                logger.warning("the download of %s ended by itself: %s", self.name, why)
+                msg = f"The process that downloads {self.name} ended by itself ({why})."
+                self._fail(DownloadError(msg, "What has arrived is kept: resume to go on from there."))
+
+    def _measure(self) -> None:
+        now = time.monotonic()
+        self._seen.append((now, self.done))
+        while now - self._seen[0][0] > _RATE_SPAN:
+            self._seen.popleft()
+        then, done = self._seen[0]
+        self.rate = max(0, self.done - done) / (now - then) if now > then else None
+
+    def _discard(self) -> None:
+        from filelock import FileLock, Timeout
+
+        for path, lock in self._partials:
+            # Another process that downloads the same file goes on with it. Ours has just been ended.
+            with contextlib.suppress(OSError, Timeout), FileLock(lock, timeout=2):
+                Path(path).unlink(missing_ok=True)
+
+
+def listen(listeners: list[Callable[[Job], None]], listener: Callable[[Job], None]) -> Callable[[], None]:
+    """Add a listener; return a function that removes it."""
+    listeners.append(listener)
+
+    def unwatch() -> None:
+        with contextlib.suppress(ValueError):
+            listeners.remove(listener)
+
+    return unwatch
