@@ -1,0 +1,63 @@
+// What answers, how much of its context is used, and Clear.
+
+import { count, roughBytes } from "../format";
+import type { ChatTraits } from "../messages";
+
+interface HeaderProps {
+  traits: Pick<ChatTraits, "model" | "state" | "loaded">;
+  used: number | null;
+  open: boolean;
+  canClear: boolean;
+  onToggle: () => void;
+  onClear: () => void;
+}
+
+export function Header({ traits, used, open, canClear, onToggle, onClear }: HeaderProps) {
+  const { model, state, loaded } = traits;
+  const name = loaded ? [loaded.name, loaded.quantisation].filter(Boolean).join(" · ") : shortName(model);
+  return (
+    <div class="lw-bar lw-row lw-header">
+      <button type="button" class="lw-chip" aria-expanded={open} title={loaded?.path ?? model} onClick={onToggle}>
+        <span class="lw-dot" data-state={loaded || state === "loading" || state === "error" ? state : "idle"} />
+        <span class="lw-ellipsis">{name || "Choose a model"}</span>
+      </button>
+      {loaded && (
+        <span class="lw-muted lw-small lw-facts">
+          {roughBytes(loaded.memory)} in memory · {count(loaded.n_ctx)} tokens
+        </span>
+      )}
+      <span class="lw-grow" />
+      {loaded && used !== null && <Context used={used} size={loaded.n_ctx} />}
+      <button type="button" class="lw-quiet" disabled={!canClear} onClick={onClear}>
+        Clear
+      </button>
+    </div>
+  );
+}
+
+function Context({ used, size }: { used: number; size: number }) {
+  const text = `${count(used)} / ${count(size)}`;
+  return (
+    <>
+      <span class="lw-muted lw-small">{text}</span>
+      {/* biome-ignore lint/a11y/useSemanticElements: browsers draw <meter> each in its own way */}
+      <span
+        class="lw-meter"
+        role="meter"
+        aria-label="Context used"
+        aria-valuemin={0}
+        aria-valuemax={size}
+        aria-valuenow={used}
+        aria-valuetext={`${text} tokens`}
+        title="Context used"
+      >
+        <i style={{ width: `${Math.min(100, (100 * used) / size)}%` }} />
+      </span>
+    </>
+  );
+}
+
+/** The file's name of a path; a reference as it is. */
+function shortName(model: string): string {
+  return /^hf:/i.test(model) ? model : (model.split(/[/\\]/).at(-1) ?? model);
+}

@@ -1,0 +1,78 @@
+// The conversation: follows its end unless the reader has scrolled away from it.
+
+import { useCallback, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useStore } from "../hooks";
+import { COPIED_MS, copy, Spoken } from "../ui";
+import type { ChatSession } from "./session";
+import { TurnView } from "./turn";
+
+/** So near to the end, in pixels, counts as at the end. */
+const NEAR = 32;
+
+export function Log({ session, hint }: { session: ChatSession; hint: string }) {
+  const turns = useStore(session.store, (state) => state.turns);
+  const liveId = useStore(session.store, (state) => state.live?.id);
+  const spoken = useStore(session.store, (state) => state.spoken);
+  const log = useRef<HTMLDivElement>(null);
+  const following = useRef(true);
+  const [away, setAway] = useState(false);
+
+  const follow = useCallback(() => {
+    const box = log.current;
+    if (!box) return;
+    if (following.current) box.scrollTop = box.scrollHeight;
+    else setAway(box.scrollHeight - box.scrollTop - box.clientHeight > NEAR);
+  }, []);
+  const onScroll = useCallback(() => {
+    const box = log.current;
+    if (!box) return;
+    following.current = box.scrollHeight - box.scrollTop - box.clientHeight <= NEAR;
+    setAway(!following.current);
+  }, []);
+  const jump = () => {
+    following.current = true;
+    setAway(false);
+    follow();
+    log.current?.focus();
+  };
+  useLayoutEffect(follow, [turns]);
+
+  return (
+    <div class="lw-log-frame">
+      {/* biome-ignore lint/a11y/useKeyWithClickEvents: takes the clicks of the buttons within, which have their keys */}
+      <div
+        ref={log}
+        class="lw-log"
+        role="log"
+        aria-label="Conversation"
+        // Each token would be read out; the finished answer is, below.
+        aria-live="off"
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so the keyboard must reach it
+        tabIndex={0}
+        onScroll={onScroll}
+        onClick={copyCode}
+      >
+        {turns.length === 0 && <p class="lw-empty lw-muted">{hint}</p>}
+        {turns.map((turn) => (
+          <TurnView key={`${turn.id}${turn.id === liveId}`} turn={turn} session={session} onDrawn={follow} />
+        ))}
+      </div>
+      {away && (
+        <button type="button" class="lw-button lw-jump" onClick={jump}>
+          Jump to end
+        </button>
+      )}
+      <Spoken>{spoken?.text ?? ""}</Spoken>
+    </div>
+  );
+}
+
+async function copyCode(event: MouseEvent): Promise<void> {
+  const button = event.target instanceof Element && event.target.closest<HTMLButtonElement>(".lw-copy-code");
+  if (!button || !(await copy(button.dataset.copy ?? ""))) return;
+  button.setAttribute("aria-label", "Copy code");
+  button.textContent = "Copied";
+  setTimeout(() => {
+    button.textContent = "Copy code";
+  }, COPIED_MS);
+}

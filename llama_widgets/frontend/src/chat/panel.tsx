@@ -1,0 +1,154 @@
+// ChatPanel: header, selector, conversation, composer, status line.
+
+import type { AnyModel } from "@anywidget/types";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { percent } from "../format";
+import { useStore, useTraits } from "../hooks";
+import type { FromView, SelectorTraits } from "../messages";
+import { ModelSelector } from "../selector/view";
+import { Alert, Bar, Spoken } from "../ui";
+import { Composer } from "./composer";
+import { Header } from "./header";
+import { Log } from "./log";
+import type { ChatSession } from "./session";
+import { isBusy } from "./state";
+import { contextUsed, status, statusText } from "./status";
+
+/** The selector's model and the way to it. */
+export interface Child {
+  model: AnyModel<SelectorTraits>;
+  send: (message: FromView) => void;
+}
+
+interface PanelProps {
+  session: ChatSession;
+  /** `null` where the host cannot give it. */
+  selector: Promise<Child | null>;
+}
+
+export function ChatPanel({ session, selector }: PanelProps) {
+  const traits = useTraits(session.model, "model", "state", "loaded", "progress", "error", "height");
+  const turns = useStore(session.store, (state) => state.turns);
+  const refused = useStore(session.store, (state) => state.refused);
+  const busy = useStore(session.store, isBusy);
+  const child = useResolved(selector);
+  const [open, setOpen] = useState(traits.model === "");
+  const composer = useRef<HTMLDivElement>(null);
+  const root = useRef<HTMLDivElement>(null);
+
+  const loadedPath = traits.loaded?.path ?? "";
+  useEffect(() => {
+    if (!loadedPath) return;
+    setOpen(false);
+    // The keyboard goes on where the mouse would: from the model to the message.
+    const focused = document.activeElement;
+    if (focused?.closest(".lw-selector") && root.current?.contains(focused)) {
+      composer.current?.querySelector("textarea")?.focus();
+    }
+  }, [loadedPath]);
+  useEffect(() => {
+    if (!traits.model) setOpen(true);
+  }, [traits.model]);
+
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key === "Escape" && !event.isComposing) void session.stop();
+  };
+  const height = traits.height ? { height: traits.height, maxHeight: "none" } : {};
+  return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: Escape stops wherever the focus is within the panel
+    <div class="lw-box lw-panel lw-live" ref={root} style={height} data-state={traits.state} onKeyDown={onKeyDown}>
+      <Header
+        traits={traits}
+        used={contextUsed(turns)}
+        open={open}
+        canClear={turns.length > 0 && !busy}
+        onToggle={() => setOpen(!open)}
+        onClear={() => session.clear()}
+      />
+      {open && child && (
+        <div class="lw-drawer">
+          <ModelSelector model={child.model} send={child.send} />
+        </div>
+      )}
+      <Log session={session} hint={traits.model ? "Ask something." : "Load a model, then ask something."} />
+      <Alert error={traits.error ?? refused} />
+      <div ref={composer}>
+        <Composer session={session} enabled={traits.model !== ""} />
+      </div>
+      <StatusBar session={session} traits={traits} selectorOpen={open && child !== null} />
+    </div>
+  );
+}
+
+interface StatusBarProps {
+  session: ChatSession;
+  traits: Parameters<typeof status>[0];
+  selectorOpen: boolean;
+}
+
+/** How often the figures of the status line change, at most. */
+const FIGURES_MS = 250;
+
+function StatusBar({ session, traits, selectorOpen }: StatusBarProps) {
+  const line = useStatus(session, traits);
+  const busy = useStore(session.store, isBusy);
+  const { progress } = traits;
+  const showBar = progress !== null && !(selectorOpen && traits.state === "loading");
+  return (
+    <>
+      {showBar && (
+        <Bar
+          name={progress.operation === "prefill" ? line.words : (traits.model.split(/[/\\]/).at(-1) ?? traits.model)}
+          percent={percent(progress.done, progress.total)}
+          text={statusText(line)}
+        />
+      )}
+      <div class="lw-status lw-row lw-muted lw-small">
+        {/* Its figures change all the time, so it is not read out; the words are, below. */}
+        <span role="status" aria-live="off">
+          {statusText(line)}
+        </span>
+        <span class="lw-grow" />
+        {busy && <span class="lw-hint">Esc stops</span>}
+      </div>
+      <Spoken>{line.words}</Spoken>
+    </>
+  );
+}
+
+function useStatus(session: ChatSession, traits: StatusBarProps["traits"]) {
+  const [, setTick] = useState(0);
+  const latest = useRef(traits);
+  latest.current = traits;
+  const current = () => status(latest.current, session.store.state);
+  const shown = useRef(current());
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const draw = () => {
+      timer = undefined;
+      setTick((tick) => tick + 1);
+    };
+    const stopListening = session.store.subscribe(() => {
+      if (current().words !== shown.current.words) draw();
+      else timer ??= setTimeout(draw, FIGURES_MS);
+    });
+    return () => {
+      clearTimeout(timer);
+      stopListening();
+    };
+  }, [session]);
+  shown.current = current();
+  return shown.current;
+}
+
+function useResolved<T>(promise: Promise<T | null>): T | null {
+  const [value, setValue] = useState<T | null>(null);
+  useEffect(() => {
+    let current = true;
+    promise.then((resolved) => current && setValue(() => resolved));
+    return () => {
+      current = false;
+    };
+  }, [promise]);
+  return value;
+}

@@ -1,0 +1,89 @@
+// One conversation in this page: what all views of a panel share. It lives as long as the model, not as a view.
+
+import type { AnyModel } from "@anywidget/types";
+import { type ChatTraits, type FromView, INCOMING } from "../messages";
+import { Store } from "../store";
+import { Transport } from "../transport";
+import { newId, receive } from "../wire";
+import { type ChatAction, type ChatState, INITIAL, isBusy, reduce } from "./state";
+
+/** How long trait and messages may disagree about what is running before the whole is asked for again. */
+const SETTLE_MS = 1000;
+
+export class ChatSession {
+  readonly model: AnyModel<ChatTraits>;
+  readonly store: Store<ChatState, ChatAction>;
+  #transport: Transport;
+
+  constructor(model: AnyModel<ChatTraits>, signal: AbortSignal) {
+    this.model = model;
+    this.store = new Store(reduce, INITIAL);
+    const onMessage = (data: unknown) => this.#receive(data);
+    let settling: ReturnType<typeof setTimeout> | undefined;
+    const onRunning = () => {
+      clearTimeout(settling);
+      settling = setTimeout(() => this.#compareRunning(), SETTLE_MS);
+    };
+    model.on("msg:custom", onMessage);
+    model.on("change:running", onRunning);
+    signal.addEventListener("abort", () => {
+      clearTimeout(settling);
+      model.off("msg:custom", onMessage);
+      model.off("change:running", onRunning);
+    });
+    this.#transport = new Transport(model as AnyModel, {
+      onAlive: () => {
+        // The first hello may still wait behind a running cell; this one does not.
+        if (!this.store.state.synced) this.hello();
+      },
+    });
+    this.hello();
+  }
+
+  hello(): void {
+    this.#transport.send({ type: "hello", request_id: newId() });
+  }
+
+  async ask(): Promise<void> {
+    const text = this.store.state.draft;
+    if (!text.trim() || isBusy(this.store.state)) return;
+    const request_id = newId();
+    this.store.dispatch({ type: "asked", requestId: request_id, text });
+    await this.#probe("send", { type: "ask", request_id, text });
+  }
+
+  async stop(): Promise<void> {
+    const { running, pending, stopping } = this.store.state;
+    if (stopping || !isBusy(this.store.state)) return;
+    const target = running || pending?.requestId || "generation";
+    this.store.dispatch({ type: "stopped" });
+    await this.#probe("stop", { type: "abort", request_id: newId(), target }, target);
+  }
+
+  clear(): void {
+    this.#transport.send({ type: "clear", request_id: newId() });
+  }
+
+  async #probe(what: "send" | "stop", message: FromView, requestId = message.request_id): Promise<void> {
+    const answered = await this.#transport.sendAndProbe(message);
+    if (!answered) this.store.dispatch({ type: "blocked", what, requestId });
+  }
+
+  #receive(data: unknown): void {
+    const message = receive(data, INCOMING);
+    if (!message) return;
+    if (message.type === "pong") {
+      this.#transport.pong(message.request_id);
+      this.store.dispatch({ type: "unblocked" });
+      return;
+    }
+    const wasLost = this.store.state.lost;
+    this.store.dispatch({ type: "message", message, at: performance.now() });
+    if (this.store.state.lost && !wasLost) this.hello();
+  }
+
+  /** Traits and messages travel apart and the order between them is not promised; but soon they have to agree. */
+  #compareRunning(): void {
+    if (this.model.get("running") !== this.store.state.running) this.hello();
+  }
+}

@@ -1,0 +1,230 @@
+// The conversation as this page knows it: a pure reducer over the kernel's messages and the user's actions.
+// Python owns the truth; a snapshot replaces everything, and what does not fit is dropped, never guessed at.
+
+import type { Failure, ToView, Turn } from "../messages";
+
+/** An answer that is being made. */
+export interface Live {
+  id: string;
+  requestId: string;
+  text: string;
+  thoughts: string;
+}
+
+export interface ChatState {
+  /** Settled turns and, where an answer is being made, its turn without text: that is in `live`. */
+  turns: readonly Turn[];
+  live: Live | null;
+  /** Request id of the answer in flight, "" if none. */
+  running: string;
+  /** Number of the next chunk. */
+  seq: number;
+  /** Tokens made so far, with the time in ms, of the last few seconds. */
+  samples: readonly { at: number; tokens: number }[];
+  /** What is in the message box. */
+  draft: string;
+  /** The question that was sent and that the kernel has not echoed yet. */
+  pending: { requestId: string; text: string } | null;
+  stopping: boolean;
+  /** What waits because the kernel runs a cell, as far as this page can tell. */
+  blocked: "" | "send" | "stop";
+  /** Why this page's last question was refused. */
+  refused: Failure | null;
+  /** A chunk is missing: ask for a snapshot. */
+  lost: boolean;
+  /** A snapshot has arrived. */
+  synced: boolean;
+  /** The last answer that ended, for those who cannot see it. */
+  spoken: { id: string; text: string } | null;
+}
+
+export type ChatAction =
+  | { type: "message"; message: ToView; at: number }
+  | { type: "typed"; text: string }
+  | { type: "asked"; requestId: string; text: string }
+  | { type: "stopped" }
+  | { type: "blocked"; what: "send" | "stop"; requestId: string }
+  | { type: "unblocked" };
+
+export const INITIAL: ChatState = {
+  turns: [],
+  live: null,
+  running: "",
+  seq: 0,
+  samples: [],
+  draft: "",
+  pending: null,
+  stopping: false,
+  blocked: "",
+  refused: null,
+  lost: false,
+  synced: false,
+  spoken: null,
+};
+
+/** Tokens per second are those of the last three seconds. */
+const WINDOW_MS = 3000;
+
+export function reduce(state: ChatState, action: ChatAction): ChatState {
+  switch (action.type) {
+    case "message":
+      return receive(state, action.message, action.at);
+    case "typed":
+      return { ...state, draft: action.text };
+    case "asked":
+      return { ...state, pending: { requestId: action.requestId, text: action.text }, refused: null, blocked: "" };
+    case "stopped":
+      return isBusy(state) ? { ...state, stopping: true } : state;
+    case "blocked": {
+      const still = action.what === "send" ? state.pending?.requestId === action.requestId : state.stopping;
+      return still ? { ...state, blocked: action.what } : state;
+    }
+    case "unblocked":
+      return state.blocked ? { ...state, blocked: "" } : state;
+  }
+}
+
+export function isBusy(state: ChatState): boolean {
+  return state.running !== "" || state.pending !== null;
+}
+
+/** Tokens per second of the last few seconds; `null` before that can be said. */
+export function rate({ samples }: Pick<ChatState, "samples">): number | null {
+  const first = samples[0];
+  const last = samples.at(-1);
+  if (!first || !last || last.at - first.at < 200) return null;
+  return ((last.tokens - first.tokens) * 1000) / (last.at - first.at);
+}
+
+function receive(state: ChatState, message: ToView, at: number): ChatState {
+  switch (message.type) {
+    case "snapshot":
+      return takeSnapshot(state, message);
+    case "turn":
+      return takeTurn(state, message.turn, message.request_id);
+    case "completion_chunk":
+      return takeChunk(state, message, at);
+    case "completion_done": {
+      if (message.request_id !== state.running) return state;
+      const { stop_reason, usage, timings } = message;
+      return end(fold(state, message.text, { stop_reason, usage, timings }));
+    }
+    case "error":
+      return takeError(state, message);
+    case "rejected":
+      return takeRejected(state, message);
+    default:
+      return state;
+  }
+}
+
+type Message<T extends ToView["type"]> = Extract<ToView, { type: T }>;
+
+function takeSnapshot(state: ChatState, { turns, running, seq }: Message<"snapshot">): ChatState {
+  const last = turns.at(-1);
+  const live = running && last?.role === "assistant" ? begin(last, running) : null;
+  const continues = running !== "" && running === state.running;
+  return {
+    ...state,
+    turns,
+    live,
+    running,
+    seq,
+    samples: continues ? state.samples : [],
+    stopping: state.stopping && (continues || state.pending !== null),
+    lost: false,
+    synced: true,
+    ...answered(state, (id) => turns.length > 0 && id === running),
+  };
+}
+
+function takeTurn(state: ChatState, turn: Turn, requestId: string): ChatState {
+  const next = {
+    ...state,
+    turns: put(state.turns, turn),
+    ...answered(state, (id) => id === requestId),
+  };
+  if (turn.role !== "assistant") return next;
+  if (turn.stop_reason === undefined) {
+    return { ...next, live: begin(turn, requestId), running: requestId, seq: 0, samples: [], refused: null };
+  }
+  const spoken = turn.id === state.live?.id || turn.id === state.spoken?.id;
+  const settled = { ...next, spoken: spoken ? { id: turn.id, text: turn.content } : state.spoken };
+  return turn.id === state.live?.id || requestId === state.running ? end({ ...settled, live: null }) : settled;
+}
+
+function takeChunk(state: ChatState, chunk: Message<"completion_chunk">, at: number): ChatState {
+  const { live } = state;
+  if (!live || chunk.request_id !== state.running || chunk.seq < state.seq || state.lost) return state;
+  if (chunk.seq > state.seq) return { ...state, lost: true };
+  const thought = chunk.segment === "thought";
+  const samples = state.samples.filter((sample) => sample.at > at - WINDOW_MS);
+  return {
+    ...state,
+    seq: chunk.seq + 1,
+    live: {
+      ...live,
+      text: thought ? live.text : live.text + chunk.text,
+      thoughts: thought ? live.thoughts + chunk.text : live.thoughts,
+    },
+    samples: [...samples, { at, tokens: chunk.tokens }],
+  };
+}
+
+function takeError(state: ChatState, { request_id, code, message, hint }: Message<"error">): ChatState {
+  if (request_id === state.running && request_id) return end(fold(state, "", { stop_reason: "error" }));
+  // The question never became a turn: it stays in the box.
+  if (request_id !== state.pending?.requestId) return state;
+  return { ...state, pending: null, stopping: false, blocked: "", refused: { code, message, hint } };
+}
+
+function takeRejected(state: ChatState, { request_id, text, turn }: Message<"rejected">): ChatState {
+  const at = state.turns.findIndex(({ id }) => id === turn);
+  const answer = at >= 0 && state.turns[at + 1]?.role === "assistant" ? 2 : 1;
+  const turns = at >= 0 ? state.turns.toSpliced(at, answer) : state.turns;
+  const next = { ...state, turns, draft: state.draft === "" ? text : state.draft };
+  const ours = request_id === state.running || (at >= 0 && state.live?.id === state.turns[at + 1]?.id);
+  const pending = state.pending?.requestId === request_id ? null : state.pending;
+  return ours ? end({ ...next, pending, live: null }) : { ...next, pending };
+}
+
+function begin(turn: Turn, requestId: string): Live {
+  return { id: turn.id, requestId, text: turn.content, thoughts: turn.thoughts ?? "" };
+}
+
+/** The echo of a question empties the box, unless something else was typed meanwhile. */
+function answered(state: ChatState, echoes: (requestId: string) => boolean): Partial<ChatState> {
+  if (!state.pending || !echoes(state.pending.requestId)) return {};
+  return {
+    pending: null,
+    draft: state.draft === state.pending.text ? "" : state.draft,
+    blocked: state.blocked === "send" ? "" : state.blocked,
+  };
+}
+
+/** Puts what was streamed into its turn; the settled turn that follows replaces it. */
+function fold(state: ChatState, text: string, how: Partial<Turn>): ChatState {
+  const { live } = state;
+  if (!live) return state;
+  const content = text || live.text;
+  const turn: Turn = { id: live.id, role: "assistant", content, ...how };
+  if (live.thoughts) turn.thoughts = live.thoughts;
+  return { ...state, turns: put(state.turns, turn), live: null, spoken: { id: live.id, text: content } };
+}
+
+function end(state: ChatState): ChatState {
+  return {
+    ...state,
+    running: "",
+    seq: 0,
+    samples: [],
+    stopping: false,
+    blocked: state.blocked === "stop" ? "" : state.blocked,
+    lost: false,
+  };
+}
+
+function put(turns: readonly Turn[], turn: Turn): readonly Turn[] {
+  const at = turns.findLastIndex(({ id }) => id === turn.id);
+  return at < 0 ? [...turns, turn] : turns.with(at, turn);
+}

@@ -1,0 +1,90 @@
+// What the panel is doing, in words.
+
+import { bytesOf, count, percent, shortTime, speed } from "../format";
+import type { ChatTraits, Turn } from "../messages";
+import { type ChatState, isBusy, rate } from "./state";
+
+type Traits = Pick<ChatTraits, "model" | "state" | "loaded" | "progress" | "error">;
+
+const BLOCKED = {
+  stop:
+    "The kernel is running a cell, so Stop will act when it ends. " +
+    "To stop now, interrupt the kernel (Kernel → Interrupt).",
+  send: "Waiting for the running cell; your message will be sent when it ends.",
+};
+
+/** The status line: `words` say what goes on, `figures` how far it is. */
+export interface Status {
+  words: string;
+  figures: string;
+}
+
+export function status(traits: Traits, chat: ChatState): Status {
+  if (chat.blocked) return { words: BLOCKED[chat.blocked], figures: "" };
+  if (chat.stopping || traits.state === "stopping") return { words: "Stopping…", figures: "" };
+  if (chat.pending) return { words: "Sending…", figures: "" };
+  switch (traits.state) {
+    case "loading":
+      return { words: "Loading model", figures: loading(traits) };
+    case "waiting":
+      return { words: "Waiting for another answer", figures: "" };
+    case "prefill":
+      return { words: "Reading the prompt", figures: tokensOf(traits) };
+    case "error":
+      return { words: traits.error?.message ?? "Something went wrong", figures: "" };
+  }
+  if (isBusy(chat) || traits.state === "generating") return { words: "Answering", figures: answering(chat) };
+  if (traits.loaded) return { words: "Ready", figures: "" };
+  return {
+    words: traits.model ? "Ready · the model is loaded with the first message" : "Choose a model to start",
+    figures: "",
+  };
+}
+
+export function statusText({ words, figures }: Status): string {
+  return figures ? `${words} · ${figures}` : words;
+}
+
+function loading({ progress }: Traits): string {
+  if (!progress) return "";
+  if (progress.operation === "download") return bytesOf(progress.done, progress.total);
+  const part = percent(progress.done, progress.total);
+  return part === null ? "" : `${part} %`;
+}
+
+function tokensOf({ progress }: Traits): string {
+  if (progress?.operation !== "prefill") return "";
+  return progress.total === null ? count(progress.done) : `${count(progress.done)} of ${count(progress.total)}`;
+}
+
+function answering(chat: ChatState): string {
+  const perSecond = rate(chat);
+  return perSecond === null ? "" : `${speed(perSecond)} tokens/s`;
+}
+
+const ENDS: Record<string, string> = {
+  abort: "stopped",
+  max_tokens: "cut at max tokens",
+  context_full: "context full",
+  error: "broken off by an error",
+};
+
+/** What an answer cost: "38 tokens/s · first token 0.31 s · 96 tokens · 812 of 1,204 reused". */
+export function footer({ usage, timings, stop_reason }: Turn): string {
+  const parts: string[] = [];
+  if (timings?.decode_tps != null) parts.push(`${speed(timings.decode_tps)} tokens/s`);
+  if (timings?.ttft_s != null) parts.push(`first token ${shortTime(timings.ttft_s)}`);
+  if (usage) {
+    parts.push(`${count(usage.completion_tokens)} ${usage.completion_tokens === 1 ? "token" : "tokens"}`);
+    if (usage.prompt_tokens) parts.push(`${count(usage.cached_tokens)} of ${count(usage.prompt_tokens)} reused`);
+  }
+  const ended = stop_reason && ENDS[stop_reason];
+  if (ended) parts.push(ended);
+  return parts.join(" · ");
+}
+
+/** Tokens of the context that the conversation takes, as of the last answer that says so. */
+export function contextUsed(turns: readonly Turn[]): number | null {
+  const usage = turns.findLast((turn) => turn.usage)?.usage;
+  return usage ? usage.prompt_tokens + usage.completion_tokens : null;
+}

@@ -1,0 +1,116 @@
+// What a widget and its views say to each other, beside commands and events. Twin: ../../widgets/messages.py.
+
+import { COMMANDS, EVENTS, timings, usage } from "./protocol";
+import { type Incoming, list, nullable, type Outgoing, oneOf, open, or, text, whole } from "./wire";
+
+/** Comm target that front ends open for themselves; the kernel never sends on it. See `transport.ts`. */
+export const CONTROL_TARGET = "llama_widgets.control";
+
+export const FROM_VIEW = {
+  ...COMMANDS,
+  hello: {},
+  ping: {},
+  ask: { text },
+  clear: {},
+  choose: { model: text },
+  refresh: { folder: or(nullable(text), null) },
+  pause: { target: text },
+  resume: { target: text },
+};
+
+/** One turn; an answer that has ended says how: `stop_reason` (also "error"), `usage`, `timings`, `thoughts`. */
+const turn = open({ id: text, role: oneOf("system", "user", "assistant"), content: text });
+
+export interface Turn extends ReturnType<typeof turn> {
+  stop_reason?: string;
+  thoughts?: string;
+  usage?: ReturnType<typeof usage>;
+  timings?: ReturnType<typeof timings>;
+}
+
+const readTurn = (value: unknown, name: string): Turn => {
+  const read: Turn = turn(value, name);
+  if (read.stop_reason !== undefined) read.stop_reason = text(read.stop_reason, `${name}.stop_reason`);
+  if (read.thoughts !== undefined) read.thoughts = text(read.thoughts, `${name}.thoughts`);
+  if (read.usage !== undefined) read.usage = usage(read.usage, `${name}.usage`);
+  if (read.timings !== undefined) read.timings = timings(read.timings, `${name}.timings`);
+  return read;
+};
+
+export const TO_VIEW = {
+  pong: {},
+  snapshot: {
+    turns: or(list(readTurn), []),
+    running: or(text, ""),
+    seq: or(whole(), 0),
+    tokens: or(whole(), 0),
+  },
+  turn: { turn: readTurn },
+  rejected: { text, turn: text },
+};
+
+/** Everything that can arrive in a view. */
+export const INCOMING = { ...EVENTS, ...TO_VIEW };
+
+export type FromView = Outgoing<typeof FROM_VIEW>;
+export type ToView = Incoming<typeof INCOMING>;
+
+// Traits: written by the kernel, read by the browser.
+
+export interface Failure {
+  code: string;
+  message: string;
+  hint: string;
+}
+
+export interface Loaded {
+  name: string;
+  path: string;
+  quantisation: string;
+  n_ctx: number;
+  memory: number;
+}
+
+export interface ModelEntry {
+  model: string;
+  name: string;
+  quantisation: string;
+  size: number;
+  source: "demo" | "cache" | "folder";
+  path: string;
+}
+
+export interface Download {
+  id: string;
+  name: string;
+  model: string;
+  state: "waiting" | "downloading" | "paused" | "verifying" | "done" | "failed" | "cancelled";
+  done: number;
+  total: number | null;
+  rate: number | null;
+  eta_s: number | null;
+  error: Failure | string | null;
+}
+
+export type ChatTraits = {
+  model: string;
+  state: "idle" | "loading" | "ready" | "waiting" | "prefill" | "generating" | "stopping" | "error";
+  loaded: Loaded | null;
+  progress: { operation: string; done: number; total: number | null } | null;
+  error: Failure | null;
+  running: string;
+  height: string;
+  selector: string;
+};
+
+export type SelectorTraits = {
+  value: string;
+  models: ModelEntry[];
+  loaded: string;
+  loading: { request_id: string; name: string; done: number; total: number | null } | null;
+  downloads: Download[];
+  error: Failure | null;
+  folder: string;
+};
+
+export type DownloadTraits = { downloads: Download[] };

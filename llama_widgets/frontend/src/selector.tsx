@@ -1,0 +1,20 @@
+// ModelSelector: which model to talk to.
+
+import type { AnyModel, InitializeProps, RenderProps } from "@anywidget/types";
+import type { SelectorTraits } from "./messages";
+import { ModelSelector } from "./selector/view";
+import { Transport } from "./transport";
+import { show } from "./view";
+
+export default () => {
+  let transport: Transport;
+  return {
+    initialize({ model, signal }: InitializeProps<SelectorTraits>) {
+      transport = Transport.listening(model as AnyModel, signal);
+    },
+    render({ model, el, signal }: RenderProps<SelectorTraits>) {
+      const view = <ModelSelector model={model} send={(message) => transport.send(message)} />;
+      show(el, <div class="lw-box">{view}</div>, signal);
+    },
+  };
+};

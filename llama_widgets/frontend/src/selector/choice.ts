@@ -1,0 +1,39 @@
+// What the text in the model box means. The kernel decides in the end (models/references.py); this only guesses which
+// button to offer and which rows to show.
+
+import type { ModelEntry } from "../messages";
+
+/** Whether the text names something on the hub: "hf:user/repo:Q4_K_M", or the same without "hf:". */
+export function isReference(text: string): boolean {
+  if (/^hf:/i.test(text)) return true;
+  return /^[a-z0-9][\w.-]*\/[a-z0-9][\w.-]*(?::[\w.-]+)?$/i.test(text) && !/\.gguf$/i.test(text);
+}
+
+/** The rows that fit what is typed: all of its words, anywhere. */
+export function matching(models: readonly ModelEntry[], typed: string | null): readonly ModelEntry[] {
+  const words = (typed ?? "").toLowerCase().split(/\s+/).filter(Boolean);
+  return models.filter((entry) => {
+    const all = `${entry.name} ${entry.quantisation} ${entry.model} ${entry.path}`.toLowerCase();
+    return words.every((word) => all.includes(word));
+  });
+}
+
+/** How a chosen model is shown in the box. */
+export function labelOf(models: readonly ModelEntry[], value: string): string {
+  const entry = models.find(({ model }) => model === value);
+  return entry ? [entry.name, entry.quantisation].filter(Boolean).join(" · ") : value;
+}
+
+/** The model that Load and Enter act on: the row at hand, what is typed, or what is chosen. */
+export function target(
+  typed: string | null,
+  row: ModelEntry | undefined,
+  models: readonly ModelEntry[],
+  value: string,
+): string {
+  if (row) return row.model;
+  if (typed === null) return value;
+  const text = typed.trim();
+  const named = models.find(({ name, model, path }) => text === model || text === path || text === name);
+  return named?.model ?? text;
+}

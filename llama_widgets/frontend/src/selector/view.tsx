@@ -1,0 +1,278 @@
+// Choosing a model: type a path or a reference, or take one of those on this machine.
+
+import type { AnyModel } from "@anywidget/types";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { DownloadList } from "../download/row";
+import { bytes, percent } from "../format";
+import { useTraits } from "../hooks";
+import type { FromView, ModelEntry, SelectorTraits } from "../messages";
+import { Alert, Bar } from "../ui";
+import { newId } from "../wire";
+import { isReference, labelOf, matching, target } from "./choice";
+
+interface SelectorProps {
+  model: AnyModel<SelectorTraits>;
+  send: (message: FromView) => void;
+}
+
+export function ModelSelector({ model, send }: SelectorProps) {
+  const traits = useTraits(model, "value", "models", "loaded", "loading", "downloads", "error");
+  const { value, models, loaded, loading, downloads, error } = traits;
+  /** What is typed; `null` while the box shows the chosen model. */
+  const [typed, setTyped] = useState<string | null>(null);
+  /** The row that the arrow keys are at. */
+  const [at, setAt] = useState(-1);
+  const grid = useId();
+  const rows = matching(models, typed);
+  const chosen = target(typed, rows[at], models, value);
+  const isLoaded = chosen !== "" && loadedEntry(models, loaded)?.model === chosen;
+  const listed = models.some((entry) => entry.model === chosen);
+
+  const start = (type: "choose" | "load_model" | "download_model", name: string) =>
+    send({ type, request_id: newId(), model: name });
+  const done = () => {
+    setTyped(null);
+    setAt(-1);
+  };
+  const choose = (name: string) => {
+    if (name !== value) start("choose", name);
+    done();
+  };
+  const act = (type: "load_model" | "download_model", name: string) => {
+    if (!name) return;
+    choose(name);
+    start(type, name);
+  };
+  const enter = () => act(isReference(chosen) && !listed ? "download_model" : "load_model", chosen);
+
+  return (
+    <div class="lw-selector">
+      <div class="lw-bar lw-row">
+        <ModelBox
+          grid={grid}
+          rows={rows}
+          at={at}
+          text={typed ?? labelOf(models, value)}
+          onType={(text) => {
+            setTyped(text);
+            setAt(text.trim() && !isPath(text) && matching(models, text).length > 0 ? 0 : -1);
+          }}
+          onMove={setAt}
+          onEnter={enter}
+          onEscape={done}
+        />
+        {isReference(chosen) && !listed && (
+          <button type="button" class="lw-button lw-primary" onClick={() => act("download_model", chosen)}>
+            Download
+          </button>
+        )}
+        {isLoaded ? (
+          <UnloadButton send={send} />
+        ) : (
+          <button
+            type="button"
+            class={isReference(chosen) && !listed ? "lw-button" : "lw-button lw-primary"}
+            disabled={!chosen || loading !== null}
+            onClick={() => act("load_model", chosen)}
+          >
+            Load
+          </button>
+        )}
+        <button type="button" class="lw-button" onClick={() => send({ type: "refresh", request_id: newId() })}>
+          Refresh
+        </button>
+      </div>
+      <Alert error={error} />
+      {loading && <Loading loading={loading} send={send} />}
+      <div class="lw-scroll">
+        {/* biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: the popup of a combobox may be a grid */}
+        <table class="lw-models" role="grid" id={grid} aria-label="Models on this machine">
+          <thead>
+            <tr>
+              <th>Model</th>
+              <th>Quantisation</th>
+              <th class="lw-number">Size</th>
+              <th>
+                <span class="lw-hidden">Action</span>
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map((entry, index) => (
+              <Row
+                key={entry.model}
+                id={`${grid}-${index}`}
+                entry={entry}
+                active={index === at}
+                chosen={entry.model === value}
+                loaded={entry.path === loaded}
+                busy={loading !== null}
+                onChoose={() => choose(entry.model)}
+                onLoad={() => act("load_model", entry.model)}
+                send={send}
+              />
+            ))}
+          </tbody>
+        </table>
+        {rows.length === 0 && (
+          <p class="lw-empty lw-muted">
+            {models.length === 0
+              ? "No model on this machine yet. Type a path, or a reference such as hf:user/repo:Q4_K_M."
+              : "None on this machine. Enter loads a path and downloads a reference."}
+          </p>
+        )}
+      </div>
+      <DownloadList downloads={downloads} send={send} />
+    </div>
+  );
+}
+
+const isPath = (text: string) => isReference(text) || /[/\\]|\.gguf$/i.test(text);
+
+function loadedEntry(models: readonly ModelEntry[], path: string): ModelEntry | undefined {
+  return path ? models.find((entry) => entry.path === path || entry.model === path) : undefined;
+}
+
+interface ModelBoxProps {
+  grid: string;
+  rows: readonly ModelEntry[];
+  at: number;
+  text: string;
+  onType: (text: string) => void;
+  onMove: (at: number) => void;
+  onEnter: () => void;
+  onEscape: () => void;
+}
+
+function ModelBox({ grid, rows, at, text, onType, onMove, onEnter, onEscape }: ModelBoxProps) {
+  const box = useRef<HTMLInputElement>(null);
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.isComposing) return;
+    const moves: Record<string, () => void> = {
+      ArrowDown: () => onMove(Math.min(at + 1, rows.length - 1)),
+      ArrowUp: () => onMove(Math.max(at - 1, -1)),
+      Enter: onEnter,
+      Escape: onEscape,
+    };
+    const move = moves[event.key];
+    if (!move) return;
+    event.preventDefault();
+    move();
+  };
+  const active = rows[at] ? `${grid}-${at}` : undefined;
+  useEffect(() => {
+    if (active) document.getElementById(active)?.scrollIntoView?.({ block: "nearest" });
+  }, [active]);
+  return (
+    <input
+      ref={box}
+      class="lw-field lw-grow"
+      type="text"
+      role="combobox"
+      aria-label="Model"
+      aria-expanded="true"
+      aria-haspopup="grid"
+      aria-controls={grid}
+      aria-autocomplete="list"
+      {...(active ? { "aria-activedescendant": active } : {})}
+      placeholder="A name, a path, or hf:user/repo:Q4_K_M"
+      autocomplete="off"
+      autocapitalize="off"
+      spellcheck={false}
+      value={text}
+      onInput={(event) => onType(event.currentTarget.value)}
+      onKeyDown={onKeyDown}
+      onFocus={() => box.current?.select()}
+    />
+  );
+}
+
+const SOURCES: Record<ModelEntry["source"], string> = {
+  demo: "comes with the demo",
+  cache: "in the hub's cache",
+  folder: "in a folder",
+};
+
+interface RowProps {
+  id: string;
+  entry: ModelEntry;
+  active: boolean;
+  chosen: boolean;
+  loaded: boolean;
+  busy: boolean;
+  onChoose: () => void;
+  onLoad: () => void;
+  send: (message: FromView) => void;
+}
+
+function Row({ id, entry, active, chosen, loaded, busy, onChoose, onLoad, send }: RowProps) {
+  const from = entry.model.startsWith("hf:") ? entry.model.slice(3) : SOURCES[entry.source];
+  return (
+    <tr id={id} class={active ? "lw-active" : ""} aria-selected={chosen} onClick={onChoose}>
+      <td>
+        <b>{entry.name}</b>
+        <div class="lw-muted lw-small" title={entry.path}>
+          {loaded ? `${from} · loaded` : from}
+        </div>
+      </td>
+      <td>{entry.quantisation}</td>
+      <td class="lw-number">{bytes(entry.size)}</td>
+      {/* biome-ignore lint/a11y/useKeyWithClickEvents: only keeps the button's click from choosing the row as well */}
+      <td class="lw-action" onClick={(event) => event.stopPropagation()}>
+        {loaded ? (
+          <UnloadButton name={entry.name} send={send} />
+        ) : (
+          <button type="button" class="lw-button" aria-label={`Load ${entry.name}`} disabled={busy} onClick={onLoad}>
+            Load
+          </button>
+        )}
+      </td>
+    </tr>
+  );
+}
+
+function UnloadButton({ name, send }: { name?: string; send: (message: FromView) => void }) {
+  const label = name ? { "aria-label": `Unload ${name}` } : {};
+  return (
+    <button
+      type="button"
+      class="lw-button"
+      {...label}
+      onClick={() => send({ type: "unload_model", request_id: newId() })}
+    >
+      Unload
+    </button>
+  );
+}
+
+interface LoadingProps {
+  loading: NonNullable<SelectorTraits["loading"]>;
+  send: (message: FromView) => void;
+}
+
+function Loading({ loading, send }: LoadingProps) {
+  const label = useId();
+  const { request_id, name, done, total } = loading;
+  const part = percent(done, total);
+  const text = part === null ? "Loading" : `Loading · ${part} %`;
+  return (
+    <div class="lw-download">
+      <div class="lw-row">
+        <b id={label} class="lw-ellipsis">
+          {name}
+        </b>
+        <span class="lw-muted lw-small">{text}</span>
+        <span class="lw-grow" />
+        <button
+          type="button"
+          class="lw-button"
+          aria-describedby={label}
+          onClick={() => send({ type: "abort", request_id: newId(), target: request_id })}
+        >
+          Cancel
+        </button>
+      </div>
+      <Bar name={name} percent={part} text={text} />
+    </div>
+  );
+}

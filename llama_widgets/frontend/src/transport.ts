@@ -1,0 +1,156 @@
+// How messages get to the kernel. Twin: ../../widgets/control.py.
+//
+// While a cell runs, a message on a widget's own comm is handled only after it (ipykernel 6, and 7.4 as soon as the
+// kernel has published on that comm from the main thread). So each page opens one comm of its own per kernel, on which
+// the kernel never sends: JupyterLab gives it a subshell, and what comes over it is handled at once. Whether that works
+// is known only from an answer: nothing goes that way before a `pong`, which comes back on the widget's comm.
+
+import type { AnyModel } from "@anywidget/types";
+import { CONTROL_TARGET, type FromView, INCOMING } from "./messages";
+import { newId, receive } from "./wire";
+
+/** How long the kernel may take to answer before the user is told that it is busy. */
+export const PATIENCE_MS = 500;
+/** `subshellStarted` never resolves where the user has switched subshells off. */
+const SUBSHELL_MS = 1500;
+
+interface Comm {
+  readonly isDisposed?: boolean;
+  readonly subshellStarted?: Promise<unknown>;
+  open(data?: unknown): unknown;
+  send(data: unknown): unknown;
+}
+
+interface Kernel {
+  readonly id: string;
+  readonly info?: Promise<unknown>;
+  readonly supportsSubshells?: boolean;
+  createComm?(target: string): Comm;
+}
+
+/** The control comm of one kernel, shared by all widgets of the page. */
+interface Control {
+  comm: Comm;
+  opened: Promise<void>;
+  alive: boolean;
+}
+
+const sleep = (ms: number) => new Promise<void>((done) => setTimeout(done, ms));
+
+function controls(): Map<string, Control> {
+  const page = globalThis as { __llama_widgets_controls?: Map<string, Control> };
+  page.__llama_widgets_controls ??= new Map();
+  return page.__llama_widgets_controls;
+}
+
+function kernelOf(model: AnyModel): Kernel | undefined {
+  return (model.widget_manager as { kernel?: Kernel } | undefined)?.kernel;
+}
+
+/** The kernel's name for a model: anywidget's proxy hides it, but Backbone's `set` returns the model itself. */
+export function modelId(model: AnyModel): string | undefined {
+  const self = model.set({} as never, undefined as never) as unknown as { model_id?: unknown } | undefined;
+  return typeof self?.model_id === "string" ? self.model_id : undefined;
+}
+
+async function connect(kernel: Kernel): Promise<Control | undefined> {
+  await kernel.info;
+  if (!kernel.supportsSubshells || !kernel.createComm) return undefined;
+  const known = controls().get(kernel.id);
+  if (known && !known.comm.isDisposed) return known;
+  const comm = kernel.createComm(CONTROL_TARGET);
+  const opened = Promise.race([comm.subshellStarted, sleep(SUBSHELL_MS)])
+    .catch(() => undefined)
+    .then(() => {
+      comm.open();
+    });
+  const control = { comm, opened, alive: false };
+  controls().set(kernel.id, control);
+  return control;
+}
+
+export interface TransportOptions {
+  /** The model's id, where the caller knows it. */
+  id?: string;
+  /** Called when the control comm has proved to work. */
+  onAlive?: () => void;
+}
+
+export class Transport {
+  #model: AnyModel;
+  #id: string | undefined;
+  #onAlive: (() => void) | undefined;
+  #pings = new Map<string, (control: boolean) => void>();
+
+  constructor(model: AnyModel, { id, onAlive }: TransportOptions = {}) {
+    this.#model = model;
+    this.#id = id ?? modelId(model);
+    this.#onAlive = onAlive;
+    this.#prove().catch((error) => console.debug("[llama_widgets] no control comm", error));
+  }
+
+  /** A transport that takes its pongs itself, for a model whose other messages nobody reads. */
+  static listening(model: AnyModel, signal: AbortSignal, options?: TransportOptions): Transport {
+    const transport = new Transport(model, options);
+    const onMessage = (data: unknown) => {
+      const message = receive(data, INCOMING);
+      if (message?.type === "pong") transport.pong(message.request_id);
+    };
+    model.on("msg:custom", onMessage);
+    signal.addEventListener("abort", () => model.off("msg:custom", onMessage));
+    return transport;
+  }
+
+  /** Sends a message on the fastest way that is known to work. */
+  send(message: FromView): void {
+    const control = this.#control();
+    if (control) control.comm.send({ ...message, widget: this.#id });
+    else this.#model.send(message);
+  }
+
+  /** Sends a message and returns whether the kernel answers a ping that takes the same way. */
+  async sendAndProbe(message: FromView): Promise<boolean> {
+    this.send(message);
+    if (await this.#ping((ping) => this.send(ping))) return true;
+    const control = this.#control();
+    if (!control) return false;
+    // The control comm has died without a word. The plain way may be no better, but it is the one that lasts.
+    control.alive = false;
+    this.#model.send(message);
+    return false;
+  }
+
+  /** Takes a `pong`; to be called with the request id of each that arrives. */
+  pong(requestId: string): void {
+    this.#pings.get(requestId)?.(true);
+    this.#pings.delete(requestId);
+  }
+
+  #control(): Control | undefined {
+    const kernel = kernelOf(this.#model);
+    const control = kernel && this.#id ? controls().get(kernel.id) : undefined;
+    return control?.alive && !control.comm.isDisposed ? control : undefined;
+  }
+
+  #ping(send: (message: FromView) => void): Promise<boolean> {
+    const request_id = newId();
+    const answered = new Promise<boolean>((resolve) => this.#pings.set(request_id, resolve));
+    send({ type: "ping", request_id });
+    return Promise.race([answered, sleep(PATIENCE_MS).then(() => false)]);
+  }
+
+  async #prove(): Promise<void> {
+    const kernel = kernelOf(this.#model);
+    if (!kernel || !this.#id) return;
+    const control = await connect(kernel);
+    if (!control) return;
+    await control.opened;
+    const request_id = newId();
+    // No time-out: where the kernel is busy now, the pong comes late, and the way is proved then.
+    this.#pings.set(request_id, () => {
+      control.alive = true;
+      this.#onAlive?.();
+    });
+    control.comm.send({ type: "ping", request_id, widget: this.#id });
+  }
+}
