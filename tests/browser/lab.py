@@ -1,0 +1,233 @@
+"""A real JupyterLab, looked at and used through a real Chromium."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import expect, sync_playwright
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Locator, Page
+
+PATIENCE_MS = 60_000
+"""How long anything may take before it is said not to come."""
+
+# The network flags keep Chromium from looking for its maker's servers, which only costs time here.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+_NUMBERED = re.compile(r"\[\d+\]")
+
+
+class Lab:
+    """A JupyterLab server in a folder of its own.
+
+    Parameters
+    ----------
+    root : Path
+        The folder: notebooks, settings and caches are all in it.
+    kernels : Path
+        A folder with kernelspecs, as in ``JUPYTER_PATH``.
+    **environ : str
+        Environment variables that the kernels get, such as ``HF_ENDPOINT``.
+    """
+
+    def __init__(self, root: Path, kernels: Path, **environ: str) -> None:
+        self.root = root
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        notebooks = root / "notebooks"
+        notebooks.mkdir(parents=True)
+        quiet = root / "settings" / "@jupyterlab" / "apputils-extension"
+        quiet.mkdir(parents=True)
+        (quiet / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
+        self._log = (root / "lab.log").open("wb")
+        options = {
+            "ServerApp.port": self.port,
+            "ServerApp.ip": "127.0.0.1",
+            "ServerApp.root_dir": str(notebooks),
+            "ServerApp.password": "",
+            "ServerApp.disable_check_xsrf": True,
+            "ServerApp.allow_root": True,
+            "ServerApp.open_browser": False,
+            "IdentityProvider.token": "",
+            "LabApp.expose_app_in_browser": True,
+            "LabApp.user_settings_dir": str(root / "settings"),
+            "LabApp.workspaces_dir": str(root / "workspaces"),
+            "LabApp.news_url": "",
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *(f"--{name}={value}" for name, value in options.items())],
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            cwd=notebooks,
+            env={
+                **os.environ,
+                "JUPYTER_CONFIG_DIR": str(root / "config"),
+                "JUPYTER_DATA_DIR": str(root / "data"),
+                "JUPYTER_RUNTIME_DIR": str(root / "runtime"),
+                "JUPYTER_PATH": str(kernels),
+                "HF_HOME": str(root / "hf"),
+                **environ,
+            },
+        )
+        self._wait_until_up()
+
+    def write(self, cells: Sequence[str], kernel: str) -> str:
+        """Write a notebook with these code cells, and return its name."""
+        name = f"{uuid.uuid4().hex[:8]}.ipynb"
+        notebook = {
+            "cells": [
+                {
+                    "cell_type": "code",
+                    "execution_count": None,
+                    "id": f"cell-{i}",
+                    "metadata": {},
+                    "outputs": [],
+                    "source": source,
+                }
+                for i, source in enumerate(cells)
+            ],
+            "metadata": {"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}},
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
+        (self.root / "notebooks" / name).write_text(json.dumps(notebook))
+        return name
+
+    def close(self) -> None:
+        """End the server, and with it the kernels."""
+        self._process.terminate()
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+    def _wait_until_up(self) -> None:
+        deadline = time.monotonic() + PATIENCE_MS / 1000
+        while True:
+            try:
+                urllib.request.urlopen(f"{self.url}/api/status", timeout=5).close()
+            except OSError as error:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    log = (self.root / "lab.log").read_text(errors="replace")[-3000:]
+                    raise RuntimeError(f"JupyterLab did not start:\n{log}") from error
+                time.sleep(0.2)
+            else:
+                return
+
+
+class Notebook:
+    """A notebook that is open in a page.
+
+    Cells are counted from 0. ``page`` is Playwright's, for all that a person would do by hand.
+    """
+
+    def __init__(self, page: Page, lab: Lab, name: str) -> None:
+        self.page = page
+        self._lab = lab
+        self._name = name
+        self.open()
+
+    def open(self) -> None:
+        """Open the notebook in the page, in a fresh workspace, and wait for its kernel."""
+        workspace = uuid.uuid4().hex[:8]
+        self.page.goto(f"{self._lab.url}/lab/workspaces/{workspace}/tree/{self._name}?reset")
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=PATIENCE_MS)
+        self.wait_for_kernel()
+
+    def wait_for_kernel(self) -> None:
+        """Wait until the kernel has nothing to do."""
+        self.page.wait_for_selector('.jp-NotebookPanel-toolbar [data-status="idle"]', timeout=PATIENCE_MS)
+
+    def cell(self, index: int) -> Locator:
+        """Return a cell."""
+        return self.page.locator(f'.jp-Notebook .jp-Cell[data-windowed-list-index="{index}"]')
+
+    def output(self, index: int) -> Locator:
+        """Return a cell's output area."""
+        return self.cell(index).locator(".jp-Cell-outputArea")
+
+    def start(self, index: int) -> None:
+        """Run a cell and do not wait for its end."""
+        # Not by clicks and keys: on a busy machine they can come before the notebook listens.
+        self.page.evaluate(
+            """async index => {
+                const panel = window.jupyterapp.shell.currentWidget;
+                await panel.context.ready;
+                await panel.sessionContext.ready;
+                panel.content.activeCellIndex = index;
+                panel.content.deselectAll();
+                window.jupyterapp.commands.execute("notebook:run-cell");
+            }""",
+            index,
+        )
+
+    def run(self, index: int) -> None:
+        """Run a cell and wait for its end."""
+        self.start(index)
+        self.wait_for_cell(index)
+
+    def wait_for_cell(self, index: int) -> None:
+        """Wait until a cell that was started has ended."""
+        expect(self.cell(index).locator(".jp-InputPrompt")).to_have_text(_NUMBERED, timeout=PATIENCE_MS)
+
+    def interrupt(self) -> None:
+        """Interrupt the kernel with the notebook's own button."""
+        self.page.get_by_role("button", name="Interrupt the kernel").first.click()
+
+    def restart_kernel(self) -> None:
+        """Restart the kernel through the menu, as a person does."""
+        self.page.evaluate("() => { window.jupyterapp.commands.execute('kernelmenu:restart') }")  # not awaited: it asks
+        self.page.get_by_role("button", name="Confirm Kernel Restart").click(timeout=PATIENCE_MS)
+        self.wait_for_kernel()
+
+    def use_theme(self, name: str) -> None:
+        """Switch to "JupyterLab Light" or "JupyterLab Dark"."""
+        self.page.evaluate("name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", name)
+        light = "true" if "Light" in name else "false"
+        self.page.wait_for_selector(f'body[data-jp-theme-light="{light}"]', state="attached", timeout=PATIENCE_MS)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start the machine's Chromium."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        raise RuntimeError("There is no Chromium on this machine: install the package chromium.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
