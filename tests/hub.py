@@ -20,8 +20,11 @@ import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 COMMIT = "c0ffee" * 6 + "c0de"
 _PIECE = 64 * 1024
@@ -72,15 +75,13 @@ class Hub:
     ranges : bool
         Whether ranges are answered as such.
     redirect : bool
-        Whether files come from another host, as large files do.
+        Whether files come from another host, as large files do. Otherwise their etag is not their hash.
     requests : list of Request
         Everything that was asked.
     """
 
-    def __init__(
-        self, files: dict[str, bytes | Path] | None = None, *, rate: float | None = None, port: int = 0
-    ) -> None:
-        self.files = dict(files or {})
+    def __init__(self, files: Mapping[str, bytes | Path], *, rate: float | None = None, port: int = 0) -> None:
+        self.files: dict[str, bytes | Path] = dict(files)
         self.rate = rate
         self.hold_at: int | None = None
         self.cuts: list[int] = []
@@ -243,7 +244,8 @@ class _Handler(BaseHTTPRequestHandler):
             linked = {"X_Linked_Size": str(size), "X_Linked_Etag": f'"{hub.sha256(name)}"'}
             self._send(302, {}, X_Repo_Commit=COMMIT, Location=f"{hub.cdn}/cdn/{name}", **linked)
         else:
-            self._file(name, f'"{hub.sha256(name)}"', X_Repo_Commit=COMMIT)
+            # As small files have it on the real hub: an etag that is git's, and not the hash of the bytes.
+            self._file(name, f'"{hub.sha256(name)[:40]}"', X_Repo_Commit=COMMIT)
 
     def _file(self, name: str, etag: str, **headers: str) -> None:
         hub = self.server.hub

@@ -198,8 +198,8 @@ def _folders(parent: Path) -> list[Path]:
 
 def _gguf_files(folder: Path, depth: int = _DEPTH, seen: frozenset[str] = frozenset()) -> Iterator[Path]:
     """Yield the files in and below a folder that models are loaded from; links are followed, but not in circles."""
-    seen |= {os.path.realpath(folder)}
     try:
+        seen |= {os.path.realpath(folder)}
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.startswith("."):

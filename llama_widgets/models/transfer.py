@@ -189,9 +189,9 @@ class Transfer:
                 break
         if waiting and self._look(target):
             return
-        if target.file.sha256 is None or _size(target.partial) > target.file.size:
-            # Where the name says nothing about the content, the bytes of another day are worth nothing.
-            target.partial.unlink(missing_ok=True)
+        target.done = _size(target.partial)
+        if target.done > target.file.size:
+            target.partial.unlink()
             target.done = 0
 
     def _check_room(self) -> None:
@@ -207,22 +207,12 @@ class Transfer:
 
     def _fetch(self, target: _Target) -> None:
         """Receive what is missing, however often the connection breaks, within bounds."""
-        validator: str | None = None
-
-        def receive() -> None:
-            nonlocal validator
-            validator = self._receive(target, validator)
-
         while _size(target.partial) < target.file.size:
-            self._retried(receive)
+            self._retried(partial(self._receive, target))
         target.partial.touch()
 
-    def _receive(self, target: _Target, validator: str | None) -> str | None:
-        """Ask once for the rest of a file and write what comes; return the sender's etag for ``If-Range``.
-
-        That etag is not the hub's but that of the host it redirects to, so only what this process saw is of use; for
-        a partial file of another day, the commit in the address and the hash in the name say that it is the same.
-        """
+    def _receive(self, target: _Target) -> None:
+        """Ask once for the rest of a file and write what comes."""
         from huggingface_hub import constants, get_session
         from huggingface_hub.utils import (  # type: ignore[attr-defined] # exported lazily
             build_hf_headers,
@@ -233,8 +223,11 @@ class Transfer:
         headers = build_hf_headers(token=self._order.token) | {"Accept-Encoding": "identity"}
         if start:
             headers["Range"] = f"bytes={start}-"
-            if validator:
-                headers["If-Range"] = validator
+            if file.sha256 is None:
+                # Large files come from another host, with an etag of its own that may differ from server to server. An
+                # If-Range would only make them start anew: the commit in the address and the hash in the name of the
+                # partial file say already that it is the same file.
+                headers["If-Range"] = f'"{file.etag}"'
         # The hub is asked each time, as the address that it redirects to is good for a limited time only. The token
         # does not go there: httpx drops it when a redirect leaves the host.
         timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
@@ -260,8 +253,6 @@ class Transfer:
             if target.done < file.size:
                 msg = f"The connection ended after {target.done} of {file.size} bytes."
                 raise NetworkError(msg, "Check the connection, then resume.")
-            etag = response.headers.get("ETag")
-            return etag if etag and not etag.startswith("W/") else None
 
     def _verify(self, target: _Target) -> str:
         """Return the hash of what is on the disk, which must be the promised one."""
@@ -316,7 +307,7 @@ class Transfer:
                 if hopeless or not self._answered or not hub.is_temporary(error) or wait > _LONGEST_WAIT:
                     raise
                 why = f"The hub answers {code}" if code else "The connection broke"
-                self._note(f"{why}; trying again in {wait:.0f} s.")
+                self._note(f"{why}; trying again in {wait:g} s.")
                 time.sleep(wait)
             else:
                 self._answered = True

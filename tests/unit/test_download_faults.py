@@ -1,0 +1,326 @@
+"""What can go wrong between the hub and the disk: each time the right bytes, or one error that says what to do."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from llama_widgets.errors import (
+    ChecksumError,
+    DiskFullError,
+    DownloadError,
+    GatedModelError,
+    HubError,
+    NetworkError,
+    UnknownReferenceError,
+)
+from llama_widgets.models.transfer import PARTIAL
+from llama_widgets.protocol import DownloadModel, Error, Event
+from tests.unit.conftest import FILES, MEGABYTE, NAME, children, partials, until
+
+if TYPE_CHECKING:
+    from llama_widgets.models.downloads import Downloads
+    from tests.hub import Hub
+
+
+def failure(downloads: Downloads, reference: str = "hf:user/repo") -> DownloadError:
+    """Return the error with which a download ends, which is the same in an event."""
+    events: list[Event] = []
+    job = downloads.start(DownloadModel(request_id="r", model=reference), events.append)
+    with pytest.raises(DownloadError) as raised:
+        job.wait(60)
+    error = raised.value
+    assert job.state == "failed"
+    assert job.to_dict()["error"] == {"code": error.code, "message": error.message, "hint": error.hint}
+    end = until(lambda: [event for event in events if isinstance(event, Error)], "the error event")
+    assert [(event.code, event.message, event.hint) for event in end] == [(error.code, error.message, error.hint)]
+    assert error.message
+    assert error.hint
+    return error
+
+
+# Connections
+
+
+def test_a_connection_that_breaks_again_and_again(hub: Hub, downloads: Downloads) -> None:
+    hub.cuts = [100_000, 1, 0, 700_000, 123_456, 500_001]
+    job = downloads.download("hf:user/repo")
+    assert job.wait(60).read_bytes() == FILES[NAME]
+    asked = hub.asked("GET", "/cdn/")
+    starts = [0, 100_000, 100_001, 100_001, 800_001, 923_457, 1_423_458]
+    assert [request.range for request in asked] == [None, *(f"bytes={start}-" for start in starts[1:])]
+    # The hub is asked each time, as the addresses that it redirects to are good for a limited time.
+    assert len(hub.asked("GET", "/resolve/")) == len(asked)
+
+
+def test_a_server_without_ranges_begins_anew(hub: Hub, downloads: Downloads) -> None:
+    hub.ranges = False
+    hub.cuts = [500_000]
+    job = downloads.download("hf:user/repo")
+    assert job.wait(60).read_bytes() == FILES[NAME]
+    assert [request.status for request in hub.asked("GET", "/cdn/")] == [200, 200]
+    assert "from its beginning" in job.note
+
+
+def test_a_file_whose_etag_is_not_its_hash(hub: Hub, downloads: Downloads) -> None:
+    hub.redirect = False
+    hub.cuts = [300_000]
+    job = downloads.download("hf:user/repo:Q8_0")
+    path = job.wait(60)
+    assert path.read_bytes() == FILES["user/repo/m-Q8_0.gguf"]
+    assert job.sha256 == hub.sha256("user/repo/m-Q8_0.gguf")
+    (_, resumed) = hub.asked("GET", "/resolve/")
+    assert (resumed.range, resumed.if_range, resumed.status) == ("bytes=300000-", f'"{path.resolve().name}"', 206)
+    again = downloads.download("hf:user/repo:Q8_0")
+    again.wait(60)
+    assert again.sha256 == job.sha256
+
+
+def test_a_file_that_changes_meanwhile_begins_anew(
+    hub: Hub, downloads: Downloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "1")
+    hub.redirect = False
+    hub.hold_at = 300_000
+    job = downloads.download("hf:user/repo:Q8_0")
+    until(lambda: job.done == 300_000, "the held byte")
+    hub.files["user/repo/m-Q8_0.gguf"] = new = bytes(MEGABYTE)
+    until(lambda: len(hub.asked("GET", "/resolve/")) == 2, "the second connection")
+    hub.hold_at = None
+    assert job.wait(60).read_bytes() == new
+    assert "from its beginning" in job.note
+    assert hub.asked("GET", "/resolve/")[1].status == 200
+
+
+def test_a_connection_that_never_holds(hub: Hub, downloads: Downloads) -> None:
+    hub.cuts = [0] * 100
+    error = failure(downloads)
+    assert isinstance(error, NetworkError)
+    assert len(hub.asked("GET", "/cdn/")) == 6  # and not for ever
+
+
+def test_a_stalled_connection_is_opened_again(hub: Hub, downloads: Downloads, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "1")
+    hub.hold_at = MEGABYTE
+    job = downloads.download("hf:user/repo")
+    until(lambda: len(hub.asked("GET", "/cdn/")) > 1, "the second connection")
+    hub.hold_at = None
+    assert job.wait(60).read_bytes() == FILES[NAME]
+
+
+def test_no_network(downloads: Downloads, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{unused.getsockname()[1]}")
+        error = failure(downloads)
+    assert isinstance(error, NetworkError)
+    assert "llama_widgets.models()" in error.hint
+
+
+def test_no_network_after_the_beginning(hub: Hub, downloads: Downloads) -> None:
+    hub.hold_at = MEGABYTE
+    job = downloads.download("hf:user/repo")
+    until(lambda: job.done == MEGABYTE, "the held byte")
+    hub.close()
+    with pytest.raises(NetworkError):
+        job.wait(60)
+    assert job.done == MEGABYTE  # kept
+
+
+def test_offline_mode(hub: Hub, downloads: Downloads, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = downloads.download("hf:user/repo:Q8_0").wait(60)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    hub.requests.clear()
+    error = failure(downloads, "hf:user/repo:Q4_K_M")
+    assert isinstance(error, NetworkError)
+    assert "HF_HUB_OFFLINE" in error.hint
+    # What is here needs no network.
+    assert downloads.download("hf:user/repo:Q8_0").wait(60) == path
+    assert not hub.requests
+
+
+def test_what_is_here_needs_no_network(hub: Hub, downloads: Downloads) -> None:
+    path = downloads.download("hf:user/repo:Q8_0").wait(60)
+    hub.close()
+    again = downloads.download("hf:user/repo:Q8_0")
+    assert again.wait(60) == path
+    assert again.sha256 == hub.sha256("user/repo/m-Q8_0.gguf")
+
+
+# The hub's refusals
+
+
+@pytest.mark.parametrize(
+    ("reference", "says"),
+    [
+        ("hf:nobody/nothing", "knows no model nobody/nothing"),
+        ("hf:user/repo/nothing.gguf", "has no file nothing.gguf. It has m-Q4_K_M.gguf, m-Q8_0.gguf."),
+        ("hf:user/repo:Q2_K", "has no quantisation Q2_K. It has Q4_K_M, Q8_0."),
+        ("hf:user/repo@v9", "has no revision v9"),
+        ("hf:user/plain", "has no GGUF file"),
+        ("hf:user--x/repo", "not the name of a repository"),
+    ],
+)
+def test_unknown_references(hub: Hub, downloads: Downloads, reference: str, says: str) -> None:
+    error = failure(downloads, reference)
+    assert isinstance(error, UnknownReferenceError)
+    assert says in str(error)
+    assert not hub.asked("GET", "/cdn/")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_gated_model(hub: Hub, downloads: Downloads, status: int) -> None:
+    hub.gated["user/repo"] = status
+    error = failure(downloads)
+    assert isinstance(error, GatedModelError)
+    assert str(status) in error.message
+    for step in ("accept its conditions", "make a token", "hf auth login"):
+        assert step in error.hint
+    job = downloads.download("hf:user/repo", token="hf_good")
+    assert job.wait(60).read_bytes() == FILES[NAME]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_without_a_reason(hub: Hub, downloads: Downloads, status: int) -> None:
+    hub.fail(status, times=100, where="/resolve/")
+    assert isinstance(failure(downloads), GatedModelError)
+
+
+def test_a_token_goes_to_the_hub_and_nowhere_else(
+    hub: Hub, downloads: Downloads, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = "hf_good"
+    hub.gated["user/repo"] = 401
+    hub.hold_at = MEGABYTE
+    hub.fail(503, where="/cdn/")
+    events: list[Event] = []
+    with caplog.at_level(logging.DEBUG):
+        job = downloads.start(DownloadModel(request_id="r", model="hf:user/repo", token=token), events.append)
+        until(lambda: job.done == MEGABYTE, "the held byte")
+        (child,) = children()
+        spoken = [repr(job), str(job.to_dict()), repr(vars(job)), " ".join(child.cmdline()), str(child.environ())]
+        hub.hold_at = None
+        job.wait(60)
+    until(lambda: events and events[-1].type == "download_done", "the end")
+    spoken += [repr(events), str([event.to_dict() for event in events]), caplog.text]
+    spoken += [path.read_text() for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size < 1_000]
+    assert not [text for text in spoken if token in text]
+    assert {request.authorization for request in hub.asked("GET", "/resolve/")} == {f"Bearer {token}"}
+    assert {request.authorization for request in hub.asked("GET", "/cdn/")} == {None}
+
+
+def test_a_token_that_no_header_takes_is_not_quoted(downloads: Downloads) -> None:
+    events: list[Event] = []
+    job = downloads.start(DownloadModel(request_id="r", model="hf:user/repo", token="hf_se\ncret\u20ac"), events.append)
+    until(lambda: job.ended and events, "the end")
+    assert job.state == "failed"
+    assert "cret" not in repr(events) + repr(job.error) + str(job.error)
+
+
+def test_a_busy_hub_is_asked_again(hub: Hub, downloads: Downloads) -> None:
+    hub.fail(429, times=2, where="/api/", Retry_After="0")
+    hub.fail(500, where="/resolve/", method="HEAD")
+    hub.fail(503, where="/cdn/")
+    hub.fail(429, where="/resolve/", method="GET", Retry_After="0")
+    assert downloads.download("hf:user/repo").wait(60).read_bytes() == FILES[NAME]
+
+
+@pytest.mark.parametrize(("status", "where"), [(429, "/api/"), (500, "/api/"), (503, "/resolve/"), (429, "/cdn/")])
+def test_a_hub_that_stays_busy(hub: Hub, downloads: Downloads, status: int, where: str) -> None:
+    hub.fail(status, times=1_000, where=where)
+    error = failure(downloads)
+    assert isinstance(error, HubError)
+    assert str(status) in error.message
+    assert "esume" in error.hint
+    assert len([request for request in hub.requests if request.status == status]) == 6
+
+
+def test_a_hub_that_wants_a_long_wait_is_not_waited_for(hub: Hub, downloads: Downloads) -> None:
+    hub.fail(429, times=1_000, Retry_After="3600")
+    error = failure(downloads)
+    assert isinstance(error, HubError)
+    assert "3600 seconds" in error.hint
+    assert len(hub.requests) == 1
+
+
+def test_what_is_not_a_hub(hub: Hub, downloads: Downloads, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", f"{hub.endpoint}/nowhere")
+    assert isinstance(failure(downloads), UnknownReferenceError)
+
+
+# The disk
+
+
+def test_what_cannot_fit_is_refused_before_the_first_byte(hub: Hub, downloads: Downloads) -> None:
+    hub.sizes[NAME] = 10**16
+    error = failure(downloads)
+    assert isinstance(error, DiskFullError)
+    assert "needs 10000.0 TB more" in error.message
+    assert not hub.asked("GET", "/cdn/")
+
+
+def test_a_disk_that_fills_up_meanwhile(hub: Hub, downloads: Downloads, tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full")
+    blobs = tmp_path / "hf" / "hub" / "models--user--repo" / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / f"{hub.sha256(NAME)}{PARTIAL}").symlink_to("/dev/full")
+    error = failure(downloads)
+    assert isinstance(error, DiskFullError)
+    assert "disk is full" in error.message
+
+
+def test_a_folder_that_cannot_be_made(hub: Hub, downloads: Downloads, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    job = downloads.download("hf:user/repo", directory=tmp_path / "file" / "folder")
+    with pytest.raises(DownloadError, match="cannot be saved") as raised:
+        job.wait(60)
+    assert str(tmp_path / "file") in raised.value.message
+    assert not hub.asked("GET", "/cdn/")
+
+
+def test_wrong_bytes_are_removed(hub: Hub, downloads: Downloads, tmp_path: Path) -> None:
+    hub.corrupt.add(NAME)
+    error = failure(downloads)
+    assert isinstance(error, ChecksumError)
+    assert "removed" in error.message
+    assert not partials(tmp_path)
+    assert not list(tmp_path.rglob("*.gguf"))
+    hub.corrupt.clear()
+    assert downloads.download("hf:user/repo").wait(60).read_bytes() == FILES[NAME]
+
+
+@pytest.mark.parametrize("size", [3 * MEGABYTE, 4 * MEGABYTE])
+def test_a_partial_file_that_is_wrong(hub: Hub, downloads: Downloads, tmp_path: Path, size: int) -> None:
+    blobs = tmp_path / "hf" / "hub" / "models--user--repo" / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / f"{hub.sha256(NAME)}{PARTIAL}").write_bytes(bytes(size))
+    job = downloads.download("hf:user/repo")
+    if size == len(FILES[NAME]):
+        with pytest.raises(ChecksumError):
+            job.wait(60)
+        job.resume()
+    assert job.wait(60).read_bytes() == FILES[NAME]
+
+
+def test_bytes_after_the_end(hub: Hub, downloads: Downloads, tmp_path: Path) -> None:
+    hub.sizes[NAME] = MEGABYTE
+    assert isinstance(failure(downloads), HubError)
+    assert not partials(tmp_path)
+
+
+def test_other_tools_do_not_choke_on_a_partial_file(hub: Hub, downloads: Downloads) -> None:
+    hub.hold_at = MEGABYTE
+    job = downloads.download("hf:user/repo")
+    until(lambda: job.done == MEGABYTE, "the held byte")
+    job.pause()
+    from huggingface_hub import scan_cache_dir
+
+    scan = scan_cache_dir(Path(os.environ["HF_HOME"]) / "hub")
+    assert not scan.incomplete_files
+    assert not [warning for warning in scan.warnings if "blobs" in str(warning)]
