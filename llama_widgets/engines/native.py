@@ -29,6 +29,10 @@ _log.addHandler(logging.NullHandler())  # else logging's last resort prints warn
 
 _LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR}  # enum ggml_log_level
 _CONTINUED = 5
+# What llama.cpp says of an abort, as an error. It is none: somebody asked for it.
+_ABORT = re.compile(
+    r"failed with error 1$|compute status: 1$|failed to decode, ret = 2$|removing memory module entries"
+)
 
 
 class _LogRouter:
@@ -52,7 +56,7 @@ class _LogRouter:
             if self._level == logging.DEBUG and not _log.isEnabledFor(logging.DEBUG):
                 return
             *lines, self._line = (self._line + text.decode("utf-8", "replace")).split("\n")
-            found = [(self._level, line) for line in lines if line.strip()]
+            found = [(logging.DEBUG if _ABORT.search(line) else self._level, line) for line in lines if line.strip()]
             for capture in self._captures:
                 capture.extend(found)
         for line_level, line in found:

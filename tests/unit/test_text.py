@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ LETTERS = "abé€😀"
 def _feed(data: bytes, stop: list[str], cuts: list[int]) -> tuple[list[str], bool]:
     stream = TextStream(stop)
     edges = [0, *sorted(cuts), len(data)]
-    texts = [stream.feed(data[start:end]) for start, end in zip(edges, edges[1:], strict=False)]
+    texts = [stream.feed(data[start:end]) for start, end in pairwise(edges)]
     return [*texts, stream.flush()], stream.stopped
 
 
@@ -55,10 +57,8 @@ def test_the_beginning_of_a_stop_string_is_held_until_it_is_decided() -> None:
     assert stream.feed(b"the E") == "the "
     assert stream.feed(b"N") == ""
     assert stream.feed(b"Gine") == "ENGine"
-    assert stream.feed(b" EN") == " "
-    assert not stream.stopped
-    assert stream.feed(b"D of it") == ""
-    assert stream.stopped
+    assert (stream.feed(b" EN"), stream.stopped) == (" ", False)
+    assert (stream.feed(b"D of it"), stream.stopped) == ("", True)
     assert stream.feed(b"more") == stream.flush() == ""
 
 
