@@ -124,6 +124,7 @@ function takeSnapshot(state: ChatState, { turns, running, seq }: Message<"snapsh
   const last = turns.at(-1);
   const live = running && last?.role === "assistant" ? begin(last, running) : null;
   const continues = running !== "" && running === state.running;
+  const stopping = state.stopping && (continues || state.pending !== null);
   return {
     ...state,
     turns,
@@ -131,7 +132,8 @@ function takeSnapshot(state: ChatState, { turns, running, seq }: Message<"snapsh
     running,
     seq,
     samples: continues ? state.samples : [],
-    stopping: state.stopping && (continues || state.pending !== null),
+    stopping,
+    blocked: state.blocked === "stop" && !stopping ? "" : state.blocked,
     lost: false,
     synced: true,
     ...answered(state, (id) => turns.length > 0 && id === running),

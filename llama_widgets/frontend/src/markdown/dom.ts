@@ -51,6 +51,8 @@ function block(token: Token): Node[] {
       return [table(token as Tokens.Table)];
     case "hr":
       return [element("hr")];
+    case "checkbox":
+      return [span(token)];
     case "html":
       return [element("p", [token.raw.trimEnd()], "lw-raw")];
     default:

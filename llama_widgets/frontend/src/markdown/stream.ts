@@ -11,7 +11,9 @@ export class MarkdownStream {
   #text = "";
   /** Up to here the text is drawn for good. */
   #settled = 0;
-  /** What is drawn from there on. */
+  /** Up to here its lines have been looked at for blocks to settle. */
+  #lines = 0;
+  /** What is drawn from `settled` on. */
   #tail: Node[] = [];
 
   constructor(root: HTMLElement) {
@@ -21,39 +23,44 @@ export class MarkdownStream {
   /** Shows `source`; cheap where it only grew. `ended` says that no more will come. */
   show(source: string, ended: boolean): void {
     const text = source.replaceAll("\r\n", "\n"); // as the lexer does: its tokens' lengths count from there
-    const grown = text.length >= this.#text.length && text.startsWith(this.#text);
+    const grown = text.startsWith(this.#text);
     if (!grown || (ended && this.#settled > 0 && hasReferences.test(text))) this.#reset();
-    else if (text.length === this.#text.length && this.#tail.length > 0 && !ended) return;
     this.#text = text;
-    const tokens = Lexer.lex(text.slice(this.#settled), { gfm: true, breaks: false });
-    const settled = ended ? tokens.length : firstOpen(tokens);
-    const kept = blocks(tokens.slice(0, settled));
-    const tail = blocks(tokens.slice(settled));
     for (const node of this.#tail) node.parentNode?.removeChild(node);
-    this.#root.append(...kept, ...tail);
-    this.#tail = tail;
-    for (const token of tokens.slice(0, settled)) this.#settled += token.raw.length;
+    if (!ended) this.#settle();
+    this.#tail = blocks(lex(text.slice(this.#settled)));
+    this.#root.append(...this.#tail);
+  }
+
+  /**
+   * Draws for good the blocks that no more text can change: those that a later block follows when only whole lines are
+   * looked at. By the line that is still growing nothing can be told: "2" may become "2. second" and belong to the list
+   * above, and a "-" makes a heading of the line before until a word follows it.
+   */
+  #settle(): void {
+    const lines = this.#text.lastIndexOf("\n") + 1;
+    if (lines <= this.#lines) return;
+    this.#lines = lines;
+    const tokens = lex(this.#text.slice(this.#settled, lines));
+    const closed = tokens.slice(
+      0,
+      Math.max(
+        0,
+        tokens.findLastIndex(({ type }) => type !== "space"),
+      ),
+    );
+    this.#root.append(...blocks(closed));
+    for (const { raw } of closed) this.#settled += raw.length;
   }
 
   #reset(): void {
     this.#root.replaceChildren();
     this.#tail = [];
     this.#settled = 0;
+    this.#lines = 0;
   }
 }
 
-/**
- * Returns the index of the first token that more text can still change.
- *
- * A block is closed once a whole line that is not blank follows it: before, "2" may become "2. second", an item of the
- * list above.
- */
-function firstOpen(tokens: readonly Token[]): number {
-  let after = false;
-  for (let index = tokens.length - 1; index >= 0; index -= 1) {
-    const token = tokens[index];
-    if (after && token?.type !== "space") return index + 1;
-    if (token && /\S[^\n]*\n/.test(token.raw)) after = true;
-  }
-  return 0;
+function lex(text: string): Token[] {
+  return Lexer.lex(text, { gfm: true, breaks: false });
 }

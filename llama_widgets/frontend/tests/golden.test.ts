@@ -1,0 +1,51 @@
+// The wire, held to the same golden messages as the Python side (tests/unit/test_golden.py).
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it, vi } from "vitest";
+import { FROM_VIEW, INCOMING, TO_VIEW } from "../src/messages";
+import { COMMANDS, EVENTS } from "../src/protocol";
+import { decode, receive, type Table, WireError } from "../src/wire";
+
+const read = (name: string) => JSON.parse(readFileSync(join(__dirname, "../../../tests/golden", name), "utf8"));
+const view = read("view.json");
+const malformed = read("malformed.json");
+
+const own = Object.fromEntries(Object.entries(FROM_VIEW).filter(([type]) => !(type in COMMANDS)));
+const groups: [string, Table, { type: string; request_id: string }[]][] = [
+  ["commands", COMMANDS, read("commands.json")],
+  ["events", EVENTS, read("events.json")],
+  ["from_view", own, view.from_view],
+  ["to_view", TO_VIEW, view.to_view],
+];
+
+describe.each(groups)("%s", (_name, table, messages) => {
+  it.each(messages)("$type $request_id is read as it was written", (message) => {
+    expect(decode(message, table)).toEqual(message);
+  });
+
+  it("has a golden message of each type", () => {
+    expect(new Set(messages.map(({ type }) => type))).toEqual(new Set(Object.keys(table)));
+  });
+});
+
+it.each(malformed.from_view as { why: string; message: unknown }[])("refuses to send: $why", ({ message }) => {
+  expect(() => decode(message, FROM_VIEW)).toThrow(WireError);
+});
+
+it.each(malformed.to_view as { why: string; message: unknown }[])("warns of and drops: $why", ({ message }) => {
+  const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
+  expect(receive(message, INCOMING)).toBeNull();
+  expect(warn).toHaveBeenCalledOnce();
+});
+
+it("fills in defaults as the Python side does", () => {
+  expect(decode({ type: "error", request_id: "a", code: "busy", message: "Busy." }, EVENTS)).toEqual({
+    type: "error",
+    request_id: "a",
+    code: "busy",
+    message: "Busy.",
+    hint: "",
+    recoverable: true,
+  });
+});
