@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import atexit
 import logging
+import re
 import threading
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from ..errors import ClosedError, LlamaWidgetsError, UnknownReferenceError
+from ..errors import ClosedError, LlamaWidgetsError, ParameterError, UnknownReferenceError
 from ..protocol import DownloadDone, Error, Info, Progress
 from .job import Job, listen
 from .library import cache_folder
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from ..protocol import DownloadModel, Event
 
 logger = logging.getLogger("llama_widgets.downloads")
+
+_TOKEN = re.compile(r"[\w.~+/=-]+", re.ASCII)  # RFC 6750, 2.1
 
 
 class Downloads:
@@ -64,13 +67,17 @@ class Downloads:
         if parsed.path is not None:
             msg = f"{reference!r} is a path on this machine, not a model of the hub."
             raise UnknownReferenceError(msg, "Write hf:user/repo/file.gguf or hf:user/repo:Q4_K_M.")
+        token = (token or "").strip() or None
+        if token is not None and not _TOKEN.fullmatch(token):
+            msg = "The token has characters that no token has."
+            raise ParameterError(msg, "Copy it anew, as one line of letters and digits.")
         if revision is not None:
             parsed = replace(parsed, revision=revision)
         order = Order(
             reference=parsed,
             cache=str(cache_folder()),
             directory=None if directory is None else str(absolute(directory)),
-            token=(token or "").strip() or None,
+            token=token,
             retry_delay=self.retry_delay,
         )
         key = (parsed, order.cache, order.directory)
@@ -115,10 +122,14 @@ class Downloads:
         self._tell(job)
         return job
 
+    def job(self, target: str) -> Job | None:
+        """Return the download with this id, or for which there is a request with this id."""
+        with self._lock:
+            return self._requests.get(target) or next((job for job in self.jobs if job.id == target), None)
+
     def abort(self, target: str) -> bool:
         """Cancel a download by its id or the id of a request for it; return whether there was something to cancel."""
-        with self._lock:
-            job = self._requests.get(target) or next((job for job in self.jobs if job.id == target), None)
+        job = self.job(target)
         if job is None or job.ended:
             return False
         job.cancel()

@@ -73,7 +73,8 @@ def lookup(reference: Reference, token: str | None) -> list[RemoteFile]:
     UnknownReferenceError
         If the repository is there, but not what is wanted of it. Other refusals are raised as they come.
     """
-    info = HfApi().model_info(reference.repo, revision=reference.revision, token=token)
+    timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT  # by default huggingface_hub would wait for ever here
+    info = HfApi().model_info(reference.repo, revision=reference.revision, token=token, timeout=timeout)
     names = [sibling.rfilename for sibling in info.siblings or () if sibling.rfilename.lower().endswith(".gguf")]
     files = choose(sets(names), reference.file, reference.quantisation)
     if files is None and reference.file in names and not is_model(reference.file):
@@ -143,17 +144,22 @@ def translate(error: BaseException, reference: Reference) -> LlamaWidgetsError:
         msg = "The answer is not one of a model hub."
         return HubError(msg, "If HF_ENDPOINT is set, check it; otherwise check your proxy settings.")
     if isinstance(error, TRANSPORT_ERROR):
-        msg = f"The model hub cannot be reached ({type(error).__name__}: {error})."
+        msg = f"The model hub cannot be reached ({_words(error)})."
         return NetworkError(msg, f"Check the connection, then resume. {_STILL_WORKS}")
     if isinstance(error, OSError):
         where = f" {error.filename}" if error.filename else ""
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             msg = f"The disk is full; what has arrived of {reference} is kept."
             return DiskFullError(msg, "Make room, then resume; or name another directory.")
-        msg = f"{reference} cannot be saved: {error.strerror or error}{where}."
+        msg = f"{reference} cannot be saved: {error.strerror or _words(error)}{where}."
         return DownloadError(msg, "Check the permissions of the folder, or name another directory.")
-    msg = f"{reference} cannot be downloaded ({type(error).__name__}: {error})."
+    msg = f"{reference} cannot be downloaded ({_words(error)})."
     return DownloadError(msg, "Try again; if it stays, please report it.")
+
+
+def _words(error: BaseException) -> str:
+    # httpx quotes a header that it does not take, with the token in it.
+    return re.sub(r"Bearer [^'\"]*", "Bearer ***", f"{type(error).__name__}: {error}")
 
 
 def _refusal(error: HfHubHTTPError, reference: Reference) -> DownloadError:

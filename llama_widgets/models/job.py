@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 logger = logging.getLogger("llama_widgets.downloads")
+logger.addHandler(logging.NullHandler())  # else logging's last resort prints to stderr
 
 State = Literal["waiting", "downloading", "verifying", "paused", "done", "failed", "cancelled"]
 
@@ -97,9 +98,10 @@ class Job:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a widget shows, as plain data."""
-        error = self.error and {"code": self.error.code, "message": self.error.message, "hint": self.error.hint}
         names = ("id", "name", "model", "state", "done", "total", "rate", "eta_s")
-        return {name: getattr(self, name) for name in names} | {"error": error}
+        with self._condition:
+            error = self.error and {"code": self.error.code, "message": self.error.message, "hint": self.error.hint}
+            return {name: getattr(self, name) for name in names} | {"error": error}
 
     def pause(self) -> None:
         """Stop for now, at once; ``resume`` goes on from the same byte. Nothing happens if it is not running."""

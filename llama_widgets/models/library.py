@@ -145,15 +145,15 @@ def _demo() -> Iterator[Model]:
 
 def _cached() -> Iterator[Model]:
     for storage in _folders(cache_folder()):
-        kind, _, repo = storage.name.partition("--")
-        if kind != "models":
+        kind, *names = storage.name.split("--")
+        if kind != "models" or len(names) != 2:  # noqa: PLR2004 - user and repository
             continue
         for nth, snapshot in enumerate(_snapshots(storage)):
             for model in _models(_gguf_files(snapshot), "cache"):
                 # The newest is what a reference without a revision means.
                 revision = snapshot.name if nth else None
                 file = Path(model.path).relative_to(snapshot).as_posix()
-                reference = Reference(repo=repo.replace("--", "/"), file=file, revision=revision)
+                reference = Reference(repo="/".join(names), file=file, revision=revision)
                 yield Model(**model.to_dict() | {"model": str(reference)})
 
 

@@ -138,4 +138,6 @@ class Process:
             process.stdin.write(f"{self._order.to_json()}\n".encode())
             process.stdin.flush()
         for line in process.stdout:
-            self._heard(self, json.loads(line))
+            # Python's own start may print things, such as those of a sitecustomize.py.
+            if line.startswith(b'{"event"'):
+                self._heard(self, json.loads(line))

@@ -89,7 +89,8 @@ def test_pause_and_resume_in_another_process(hub: Hub, downloads: Downloads, tmp
         "job = download('hf:user/repo')\n"
         "while not job.done: time.sleep(0.01)\n"
         "print(job.done, flush=True)\n"
-        "print(job.wait(), job.sha256)"
+        "print(job.wait(), job.sha256)\n"
+        "assert 'huggingface_hub' not in sys.modules"
     )
     other = in_another_process(code)
     assert other.stdout is not None
@@ -335,6 +336,7 @@ def test_abort(hub: Hub, downloads: Downloads, by: str) -> None:
     job = downloads.start(DownloadModel(request_id="r1", model="hf:user/repo"), events.append)
     until(lambda: job.done == MEGABYTE, "the held byte")
     target = "r1" if by == "request" else job.id
+    assert downloads.job(target) is job
     assert downloads.abort(target)
     until(lambda: ends(events), "the end")
     assert ends(events) == [DownloadDone(request_id="r1", cancelled=True)]
@@ -414,6 +416,9 @@ def test_the_users_own_modules_do_not_get_in_the_way(
     downloads: Downloads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "json.py").write_text("raise SystemExit('not this one')")
+    (tmp_path / "site" / "sitecustomize.py").parent.mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text("print('{hello')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", *sys.path])
     assert downloads.download("hf:user/repo:Q8_0").wait(60).exists()

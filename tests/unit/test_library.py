@@ -155,7 +155,9 @@ def test_what_cannot_be_read_does_no_harm(machine: Path, monkeypatch: pytest.Mon
     file(machine / "models" / "closed" / "x.gguf").parent.chmod(0)
     blob = cached(machine, "user/repo", "m.gguf").resolve()
     blob.unlink()
-    file(machine / "hf" / "hub" / "models--odd" / "snapshots")
+    cached(machine, "odd", "m.gguf")
+    cached(machine, "user/re--po", "m.gguf")
+    file(machine / "hf" / "hub" / "models--user--odd" / "snapshots")
     monkeypatch.setenv(library.FOLDERS, os.pathsep.join([str(machine / "models"), "/nowhere", str(good)]))
     names = [model.name for model in listed()]
     for folder in ("\0", "\ud800", "x" * 5_000):
