@@ -2,6 +2,7 @@
 
 import { count, roughBytes } from "../format";
 import type { ChatTraits } from "../messages";
+import { fileName } from "../selector/choice";
 
 interface HeaderProps {
   traits: Pick<ChatTraits, "model" | "state" | "loaded">;
@@ -14,7 +15,7 @@ interface HeaderProps {
 
 export function Header({ traits, used, open, canClear, onToggle, onClear }: HeaderProps) {
   const { model, state, loaded } = traits;
-  const name = loaded ? [loaded.name, loaded.quantisation].filter(Boolean).join(" · ") : shortName(model);
+  const name = loaded ? [loaded.name, loaded.quantisation].filter(Boolean).join(" · ") : fileName(model);
   return (
     <div class="lw-bar lw-row lw-header">
       <button type="button" class="lw-chip" aria-expanded={open} title={loaded?.path ?? model} onClick={onToggle}>
@@ -55,9 +56,4 @@ function Context({ used, size }: { used: number; size: number }) {
       </span>
     </>
   );
-}
-
-/** The file's name of a path; a reference as it is. */
-function shortName(model: string): string {
-  return /^hf:/i.test(model) ? model : (model.split(/[/\\]/).at(-1) ?? model);
 }

@@ -5,6 +5,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { percent } from "../format";
 import { useStore, useTraits } from "../hooks";
 import type { FromView, SelectorTraits } from "../messages";
+import { fileName } from "../selector/choice";
 import { ModelSelector } from "../selector/view";
 import { Alert, Bar, Spoken } from "../ui";
 import { Composer } from "./composer";
@@ -98,7 +99,7 @@ function StatusBar({ session, traits, selectorOpen }: StatusBarProps) {
     <>
       {showBar && (
         <Bar
-          name={progress.operation === "prefill" ? line.words : (traits.model.split(/[/\\]/).at(-1) ?? traits.model)}
+          name={progress.operation === "prefill" ? line.words : fileName(traits.model)}
           percent={percent(progress.done, progress.total)}
           text={statusText(line)}
         />

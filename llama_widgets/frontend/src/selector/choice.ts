@@ -24,6 +24,17 @@ export function labelOf(models: readonly ModelEntry[], value: string): string {
   return entry ? [entry.name, entry.quantisation].filter(Boolean).join(" · ") : value;
 }
 
+/** What a model is called where there is little room: its name, or the file's. */
+export function nameOf(models: readonly ModelEntry[], value: string): string {
+  const entry = models.find(({ model, path }) => model === value || path === value);
+  return entry?.name ?? fileName(value);
+}
+
+/** The file's name of a path; a reference as it is. */
+export function fileName(model: string): string {
+  return /^hf:/i.test(model) ? model : (model.split(/[/\\]/).at(-1) ?? model);
+}
+
 /** The model that Load and Enter act on: the row at hand, what is typed, or what is chosen. */
 export function target(
   typed: string | null,

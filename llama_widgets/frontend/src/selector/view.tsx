@@ -8,7 +8,7 @@ import { useTraits } from "../hooks";
 import type { FromView, ModelEntry, SelectorTraits } from "../messages";
 import { Alert, Bar } from "../ui";
 import { newId } from "../wire";
-import { isReference, labelOf, matching, target } from "./choice";
+import { isReference, labelOf, matching, nameOf, target } from "./choice";
 
 interface SelectorProps {
   model: AnyModel<SelectorTraits>;
@@ -83,7 +83,7 @@ export function ModelSelector({ model, send }: SelectorProps) {
         </button>
       </div>
       <Alert error={error} />
-      {loading && <Loading loading={loading} send={send} />}
+      {loading && <Loading loading={loading} name={nameOf(models, loading.name)} send={send} />}
       <div class="lw-scroll">
         {/* biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: the popup of a combobox may be a grid */}
         <table class="lw-models" role="grid" id={grid} aria-label="Models on this machine">
@@ -247,12 +247,13 @@ function UnloadButton({ name, send }: { name?: string; send: (message: FromView)
 
 interface LoadingProps {
   loading: NonNullable<SelectorTraits["loading"]>;
+  name: string;
   send: (message: FromView) => void;
 }
 
-function Loading({ loading, send }: LoadingProps) {
+function Loading({ loading, name, send }: LoadingProps) {
   const label = useId();
-  const { request_id, name, done, total } = loading;
+  const { request_id, done, total } = loading;
   const part = percent(done, total);
   const text = part === null ? "Loading" : `Loading · ${part} %`;
   return (

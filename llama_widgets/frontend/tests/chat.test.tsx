@@ -1,0 +1,404 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import chat from "../src/chat";
+import type { ChatTraits, SelectorTraits } from "../src/messages";
+import { type MockComm, MockKernel, MockModel, settled } from "./mocks";
+
+const LOADED = { name: "Qwen3-4B", path: "/c/q.gguf", quantisation: "Q4_K_M", n_ctx: 8192, memory: 2_500_000_000 };
+const TRAITS: ChatTraits = {
+  model: "hf:u/r",
+  state: "ready",
+  loaded: LOADED,
+  progress: null,
+  error: null,
+  running: "",
+  height: "",
+  selector: "IPY_MODEL_child",
+};
+
+const child = () =>
+  new MockModel<SelectorTraits>(
+    {
+      value: "",
+      models: [{ model: "/m/s.gguf", name: "Smol", quantisation: "Q4_1", size: 1, source: "demo", path: "/m/s.gguf" }],
+      loaded: "",
+      loading: null,
+      downloads: [],
+      error: null,
+      folder: "",
+    },
+    { id: "child" },
+  );
+
+let ending: AbortController;
+let model: MockModel<ChatTraits>;
+let selector: MockModel<SelectorTraits>;
+let widget: ReturnType<typeof chat>;
+let el: HTMLElement;
+
+async function view(): Promise<HTMLElement> {
+  const place = document.body.appendChild(document.createElement("div"));
+  widget.render({ model: model.as, el: place, signal: ending.signal } as never);
+  await settled();
+  return place;
+}
+
+async function draw(traits: Partial<ChatTraits> = {}, manager: Record<string, unknown> = {}): Promise<void> {
+  selector = child();
+  model = new MockModel({ ...TRAITS, ...traits }, { manager: { get_model: async () => selector.as, ...manager } });
+  widget = chat();
+  widget.initialize({ model: model.as, signal: ending.signal } as never);
+  el = await view();
+}
+
+const box = (within = el) => within.querySelector<HTMLTextAreaElement>('[aria-label="Message"]') as HTMLTextAreaElement;
+const button = (name: string, within = el) =>
+  [...within.querySelectorAll("button")].find((each) => (each.getAttribute("aria-label") ?? each.textContent) === name);
+const status = () => el.querySelector('[role="status"]')?.textContent;
+const turns = (within = el) => [...within.querySelectorAll("[data-turn]")].map((each) => each.textContent);
+const receive = async (...messages: object[]) => {
+  for (const message of messages) model.receive(message);
+  await settled();
+};
+const turn = (request_id: string, id: string, role: string, content: string, more = {}) => ({
+  type: "turn",
+  request_id,
+  turn: { id, role, content, ...more },
+});
+const chunk = (request_id: string, seq: number, text: string) => ({
+  type: "completion_chunk",
+  request_id,
+  seq,
+  text,
+  tokens: seq,
+});
+
+async function type(text: string): Promise<void> {
+  box().value = text;
+  box().dispatchEvent(new Event("input", { bubbles: true }));
+  await settled();
+}
+
+async function press(key: string, more: KeyboardEventInit = {}, target: Element = box()): Promise<KeyboardEvent> {
+  const event = new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true, ...more });
+  target.dispatchEvent(event);
+  await settled();
+  return event;
+}
+
+/** Asks "Why?" and returns the request's id, with the answer about to begin. */
+async function ask(text = "Why?"): Promise<string> {
+  await type(text);
+  await press("Enter");
+  const id = String(model.last("ask")?.request_id);
+  await receive(turn(id, `q${id}`, "user", text), turn(id, `a${id}`, "assistant", ""));
+  return id;
+}
+
+beforeEach(() => {
+  ending = new AbortController();
+});
+afterEach(() => {
+  ending.abort();
+  document.body.replaceChildren();
+  vi.useRealTimers();
+});
+
+describe("a conversation", () => {
+  it("says hello, shows the snapshot and goes on with the answer in flight", async () => {
+    await draw({ state: "generating" });
+    expect(model.sent[0]).toEqual({ type: "hello", request_id: expect.any(String) });
+    await receive({
+      type: "snapshot",
+      request_id: "h",
+      turns: [
+        { id: "1", role: "user", content: "Why?" },
+        { id: "2", role: "assistant", content: "Be" },
+      ],
+      running: "r",
+      seq: 1,
+    });
+    await receive(chunk("r", 1, "**cause**"));
+    expect(turns()).toEqual(["Why?", "Because"]);
+    expect(el.querySelector("strong")?.textContent).toBe("cause");
+    expect(button("Stop")).toBeDefined();
+  });
+
+  it("asks with Enter, empties the box with the echo, streams, settles and shows what it cost", async () => {
+    await draw();
+    await type("Why?");
+    expect((await press("Enter")).defaultPrevented).toBe(true);
+    const asked = model.last("ask");
+    expect(asked).toEqual({ type: "ask", request_id: expect.any(String), text: "Why?" });
+    expect(box().value).toBe("Why?");
+    const id = String(asked?.request_id);
+    await receive(turn(id, "q", "user", "Why?"), turn(id, "a", "assistant", ""));
+    expect(box().value).toBe("");
+    await receive(chunk(id, 0, "Be"), chunk(id, 1, "cause"));
+    expect(turns()).toEqual(["Why?", "Because"]);
+    const made = {
+      stop_reason: "abort",
+      usage: { prompt_tokens: 10, cached_tokens: 4, completion_tokens: 2 },
+      timings: { ttft_s: 0.3, prefill_tps: 1, decode_tps: 40 },
+    };
+    await receive(
+      { type: "completion_done", request_id: id, text: "", ...made },
+      turn(id, "a", "assistant", "Because.", made),
+    );
+    expect(turns()[1]).toBe("Because.40 tokens/s · first token 0.30 s · 2 tokens · 4 of 10 reused · stoppedCopy");
+    expect(button("Send")).toBeDefined();
+    expect(el.querySelector('[role="meter"]')?.getAttribute("aria-valuenow")).toBe("12");
+  });
+
+  it("asked from Python or from another page shows up as well", async () => {
+    await draw();
+    await type("my own");
+    await receive(turn("py", "q", "user", "From a cell"), turn("py", "a", "assistant", ""), chunk("py", 0, "Yes"));
+    expect(turns()).toEqual(["From a cell", "Yes"]);
+    expect(box().value).toBe("my own");
+  });
+
+  it("is the same in two views, and so is the box", async () => {
+    await draw();
+    const second = await view();
+    const id = await ask();
+    await receive(chunk(id, 0, "Both"));
+    expect(turns(second)).toEqual(["Why?", "Both"]);
+    await type("next");
+    expect(box(second).value).toBe("next");
+    expect(model.sent.filter(({ type: kind }) => kind === "hello")).toHaveLength(1);
+  });
+
+  it("does not draw the settled turns again for a token", async () => {
+    await draw();
+    const id = await ask();
+    const question = el.querySelector("[data-turn]");
+    const seen = vi.fn();
+    const observer = new MutationObserver(seen);
+    observer.observe(question as Element, { subtree: true, childList: true, attributes: true, characterData: true });
+    await receive(chunk(id, 0, "a"), chunk(id, 1, "b"));
+    expect(el.querySelector("[data-turn]")).toBe(question);
+    expect(seen).not.toHaveBeenCalled();
+    observer.disconnect();
+  });
+
+  it("asks for the whole when a chunk is missing, once", async () => {
+    await draw();
+    const id = await ask();
+    await receive(chunk(id, 0, "a"), chunk(id, 2, "c"), chunk(id, 3, "d"));
+    expect(model.sent.filter(({ type: kind }) => kind === "hello")).toHaveLength(2);
+  });
+
+  it("is cleared by the kernel, not by the button", async () => {
+    await draw();
+    await receive({ type: "snapshot", request_id: "h", turns: [{ id: "1", role: "user", content: "Why?" }] });
+    button("Clear")?.click();
+    expect(model.last("clear")).toBeDefined();
+    expect(turns()).toEqual(["Why?"]);
+    await receive({ type: "snapshot", request_id: "" });
+    expect(turns()).toEqual([]);
+  });
+
+  it("survives nonsense", async () => {
+    const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
+    await draw();
+    await receive({ type: "shout" }, null as never, { type: "turn", request_id: "x", turn: 7 });
+    expect(warn).toHaveBeenCalledTimes(3);
+    await ask();
+    expect(turns()[0]).toBe("Why?");
+  });
+});
+
+describe("the message box", () => {
+  it("Shift+Enter starts a line, an empty message is not sent, and the notebook hears no key", async () => {
+    await draw();
+    const heard = vi.fn();
+    el.addEventListener("keydown", heard);
+    await type("   ");
+    await press("Enter");
+    await type("text");
+    expect((await press("Enter", { shiftKey: true })).defaultPrevented).toBe(false);
+    await press("x");
+    expect(model.last("ask")).toBeUndefined();
+    expect(heard).not.toHaveBeenCalled();
+  });
+
+  it("Enter that ends the composition of a word does not send", async () => {
+    await draw();
+    await type("にほん");
+    expect((await press("Enter", { isComposing: true })).defaultPrevented).toBe(false);
+    expect(model.last("ask")).toBeUndefined();
+  });
+
+  it("keeps its focus after sending, also with the button", async () => {
+    await draw();
+    await type("Why?");
+    button("Send")?.click();
+    expect(model.last("ask")).toBeDefined();
+    expect(document.activeElement).toBe(box());
+  });
+
+  it("sends nothing while an answer is being made, and keeps what is typed", async () => {
+    await draw();
+    await ask();
+    await type("next");
+    await press("Enter");
+    expect(model.sent.filter(({ type: kind }) => kind === "ask")).toHaveLength(1);
+    expect(box().value).toBe("next");
+  });
+
+  it("gets the question back when it could not be answered, with the reason above", async () => {
+    await draw();
+    const id = await ask("A long one");
+    const error = { code: "prompt_too_long", message: "The prompt is too long.", hint: "Shorten it." };
+    model.change({ error });
+    await receive(
+      { type: "error", request_id: id, ...error },
+      { type: "rejected", request_id: id, text: "A long one", turn: `q${id}` },
+    );
+    expect(turns()).toEqual([]);
+    expect(box().value).toBe("A long one");
+    expect(el.querySelector('[role="alert"]')?.textContent).toBe("The prompt is too long. Shorten it.");
+  });
+});
+
+describe("Stop", () => {
+  it("says so at once, aborts the running request, and with Escape from anywhere in the panel", async () => {
+    await draw({ state: "generating" });
+    const id = await ask();
+    await press("Escape", {}, el.querySelector(".lw-log") as Element);
+    expect(model.last("abort")).toEqual({ type: "abort", request_id: expect.any(String), target: id });
+    expect(status()).toBe("Stopping…");
+    expect(button("Stop")?.disabled).toBe(true);
+    await press("Escape");
+    expect(model.sent.filter(({ type: kind }) => kind === "abort")).toHaveLength(1);
+    await receive(turn(id, `a${id}`, "assistant", "Half", { stop_reason: "abort" }));
+    model.change({ state: "ready" });
+    await settled();
+    expect(status()).toBe("Ready");
+    expect(turns()[1]).toContain("Half");
+  });
+
+  it("with nothing running does nothing", async () => {
+    await draw();
+    await press("Escape");
+    expect(model.last("abort")).toBeUndefined();
+  });
+
+  it("tells the truth when the kernel does not answer, and takes it back when it does", async () => {
+    await draw({ state: "generating" });
+    await ask();
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    button("Stop")?.click();
+    await vi.advanceTimersByTimeAsync(500);
+    vi.useRealTimers();
+    await settled();
+    expect(status()).toMatch(/^The kernel is running a cell, so Stop will act when it ends\. .*Kernel → Interrupt/);
+    await receive({ type: "pong", request_id: String(model.last("ping")?.request_id) });
+    expect(status()).toBe("Stopping…");
+  });
+
+  it("of a question that waits for the kernel names that question", async () => {
+    await draw();
+    await type("Why?");
+    await press("Enter");
+    button("Stop")?.click();
+    expect(model.last("abort")?.target).toBe(model.last("ask")?.request_id);
+  });
+
+  it("goes over the control comm where that works", async () => {
+    const kernel = new MockKernel();
+    await draw({ state: "generating" }, { kernel });
+    const comm = kernel.comms[0] as MockComm;
+    await receive({ type: "pong", request_id: String(comm.sent[0]?.request_id) });
+    expect(comm.sent.at(-1)).toMatchObject({ type: "hello", widget: "model-1" });
+    await receive({ type: "snapshot", request_id: "h", turns: [], running: "" });
+    await receive(turn("r", "q", "user", "Why?"), turn("r", "a", "assistant", ""));
+    button("Stop")?.click();
+    expect(comm.sent.findLast(({ type: kind }) => kind === "abort")).toMatchObject({ target: "r", widget: "model-1" });
+    expect(model.last("abort")).toBeUndefined();
+  });
+});
+
+it("a question that the kernel does not echo stays in the box, with the reason", async () => {
+  await draw();
+  await type("Why?");
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  button("Send")?.click();
+  await vi.advanceTimersByTimeAsync(500);
+  vi.useRealTimers();
+  await settled();
+  expect(status()).toBe("Waiting for the running cell; your message will be sent when it ends.");
+  expect(box().value).toBe("Why?");
+});
+
+describe("the status line", () => {
+  it.each<[string, Partial<ChatTraits>]>([
+    ["Loading model · 40 %", { state: "loading", progress: { operation: "load", done: 400, total: 1000 } }],
+    ["Waiting for another answer", { state: "waiting" }],
+    [
+      "Reading the prompt · 1,200 of 4,000",
+      { state: "prefill", progress: { operation: "prefill", done: 1200, total: 4000 } },
+    ],
+    ["Answering", { state: "generating" }],
+    ["Stopping…", { state: "stopping" }],
+    ["Ready", { state: "ready" }],
+    ["It broke.", { state: "error", error: { code: "engine", message: "It broke.", hint: "" } }],
+    ["Choose a model to start", { state: "idle", model: "", loaded: null }],
+  ])("%s", async (words, traits) => {
+    await draw(traits);
+    expect(status()).toBe(words);
+  });
+
+  it("is not read out with every figure: its words are, elsewhere", async () => {
+    await draw({ state: "loading", progress: { operation: "load", done: 400, total: 1000 } });
+    expect(el.querySelector('[role="status"]')?.getAttribute("aria-live")).toBe("off");
+    expect([...el.querySelectorAll('[aria-live="polite"]')].map((each) => each.textContent)).toContain("Loading model");
+    expect(el.querySelector('[role="log"]')?.getAttribute("aria-live")).toBe("off");
+  });
+});
+
+describe("the model", () => {
+  it("is chosen within the panel while there is none, and the panel goes on when it is loaded", async () => {
+    await draw({ model: "", state: "idle", loaded: null });
+    expect(box().closest(".lw")?.querySelector('[role="combobox"]')).not.toBeNull();
+    button("Load Smol")?.click();
+    expect(selector.last("load_model")).toMatchObject({ model: "/m/s.gguf" });
+    el.querySelector<HTMLInputElement>('[role="combobox"]')?.focus();
+    model.change({ model: "/m/s.gguf", state: "ready", loaded: LOADED });
+    await settled();
+    expect(el.querySelector('[role="combobox"]')).toBeNull();
+    expect(document.activeElement).toBe(box());
+  });
+
+  it("is shown in the header, which opens and closes the selector", async () => {
+    await draw();
+    const chip = button("Qwen3-4B · Q4_K_M");
+    expect(chip?.getAttribute("aria-expanded")).toBe("false");
+    expect(el.textContent).toContain("2.5 GB in memory · 8,192 tokens");
+    chip?.click();
+    await settled();
+    expect(el.querySelector('[role="combobox"]')).not.toBeNull();
+    chip?.click();
+    await settled();
+    expect(el.querySelector('[role="combobox"]')).toBeNull();
+  });
+
+  it("that loads for a question shows a bar that bears its name", async () => {
+    await draw({
+      loaded: null,
+      model: "/m/q.gguf",
+      state: "loading",
+      progress: { operation: "load", done: 1, total: 4 },
+    });
+    const bar = el.querySelector('[role="progressbar"]');
+    expect([bar?.getAttribute("aria-label"), bar?.getAttribute("aria-valuenow")]).toEqual(["q.gguf", "25"]);
+  });
+});
+
+it("leaves nothing behind when the model is gone", async () => {
+  await draw({ model: "" });
+  ending.abort();
+  await settled();
+  expect([model.listeners, selector.listeners]).toEqual([0, 0]);
+  expect(el.children).toHaveLength(0);
+});
