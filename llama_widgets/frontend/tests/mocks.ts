@@ -91,9 +91,13 @@ export class MockComm {
 }
 
 let kernels = 0;
+function newKernelId(): string {
+  kernels += 1;
+  return `kernel-${kernels}`;
+}
 
 export class MockKernel {
-  readonly id = `kernel-${(kernels += 1)}`;
+  readonly id = newKernelId();
   readonly comms: MockComm[] = [];
   supportsSubshells = true;
   info = Promise.resolve();

@@ -4,7 +4,11 @@ import { INCOMING, type ToView, type Turn } from "../src/messages";
 import { decode } from "../src/wire";
 
 let clock = 0;
-const message = (data: object, at = (clock += 40)): ChatAction => ({
+function tick(): number {
+  clock += 40;
+  return clock;
+}
+const message = (data: object, at = tick()): ChatAction => ({
   type: "message",
   message: decode(data, INCOMING) as ToView,
   at,
