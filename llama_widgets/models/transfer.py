@@ -174,8 +174,12 @@ class Transfer:
 
         if target.finished:
             return
-        target.lock.parent.mkdir(parents=True, exist_ok=True)
-        target.partial.parent.mkdir(parents=True, exist_ok=True)
+        folders = [target.lock.parent, target.partial.parent]
+        if self._order.directory is None:
+            # Without a folder of snapshots, other tools take the repository for damaged.
+            folders.append(target.partial.parent.parent / "snapshots")
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
         waiting = False
         while True:
             try:

@@ -331,5 +331,5 @@ def test_other_tools_do_not_choke_on_a_partial_file(hub: Hub, downloads: Downloa
     from huggingface_hub import scan_cache_dir
 
     scan = scan_cache_dir(Path(os.environ["HF_HOME"]) / "hub")
-    assert not scan.incomplete_files
-    assert not [warning for warning in scan.warnings if "blobs" in str(warning)]
+    assert not scan.warnings
+    assert not getattr(scan, "incomplete_files", None)  # since 2.0: what `hf cache prune` would delete

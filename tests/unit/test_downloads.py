@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from llama_widgets.errors import ClosedError, DownloadError, UnknownReferenceError
+from llama_widgets.errors import DownloadError
 from llama_widgets.models import downloads as module
 from llama_widgets.models.downloads import Downloads
 from llama_widgets.models.library import find, models
-from llama_widgets.protocol import DownloadDone, DownloadModel, Error, Event, Info, Progress
 from tests.hub import COMMIT, Hub
 from tests.unit.conftest import FILES, MEGABYTE, NAME, children, partials, until
 
@@ -277,82 +276,6 @@ def test_an_interrupt_of_the_cell_ends_only_the_waiting(hub: Hub, downloads: Dow
     job.wait(60)
 
 
-def test_closing_ends_all_and_each_request(hub: Hub, downloads: Downloads) -> None:
-    hub.hold_at = 100_000
-    events: list[Event] = []
-    job = downloads.start(DownloadModel(request_id="r1", model="hf:user/repo"), events.append)
-    until(lambda: job.done, "bytes")
-    downloads.close()
-    assert not children()
-    assert job.state == "cancelled"
-    assert events[-1] == DownloadDone(request_id="r1", cancelled=True)
-    with pytest.raises(ClosedError):
-        downloads.download("hf:user/repo")
-
-
-# Requests
-
-
-def ends(events: list[Event]) -> list[Event]:
-    return [event for event in events if isinstance(event, (DownloadDone, Error))]
-
-
-def test_a_request_ends_once(hub: Hub, downloads: Downloads) -> None:
-    hub.hold_at = MEGABYTE
-    events: list[Event] = []
-    job = downloads.start(DownloadModel(request_id="r1", model="hf:user/repo"), events.append)
-    until(lambda: job.done == MEGABYTE, "the held byte")
-    job.pause()
-    told = threading.Event()
-    job.watch(lambda _: told.set())
-    job.resume()
-    assert told.wait(30)  # of the resume, so the news of the pause has been passed on
-    assert not ends(events)  # and was not an end
-    hub.hold_at = None
-    until(lambda: ends(events), "the end")
-    assert ends(events) == [DownloadDone(request_id="r1", path=str(job.path), sha256=hub.sha256(NAME))]
-    progress = [event for event in events if isinstance(event, Progress)]
-    assert {event.total for event in progress} == {len(FILES[NAME])}
-    assert any(event.rate for event in progress)
-    assert {event.request_id for event in events} == {"r1"}
-    assert not downloads.abort("r1")
-
-
-def test_two_requests_for_one_file_end_each(hub: Hub, downloads: Downloads) -> None:
-    hub.hold_at = MEGABYTE
-    first: list[Event] = []
-    second: list[Event] = []
-    job = downloads.start(DownloadModel(request_id="r1", model="hf:user/repo"), first.append)
-    assert downloads.start(DownloadModel(request_id="r2", model="hf:user/repo"), second.append) is job
-    hub.hold_at = None
-    until(lambda: ends(first) and ends(second), "both ends")
-    assert [event.request_id for event in ends(first) + ends(second)] == ["r1", "r2"]
-
-
-@pytest.mark.parametrize("by", ["request", "job"])
-def test_abort(hub: Hub, downloads: Downloads, by: str) -> None:
-    hub.hold_at = MEGABYTE
-    events: list[Event] = []
-    job = downloads.start(DownloadModel(request_id="r1", model="hf:user/repo"), events.append)
-    until(lambda: job.done == MEGABYTE, "the held byte")
-    target = "r1" if by == "request" else job.id
-    assert downloads.job(target) is job
-    assert downloads.abort(target)
-    until(lambda: ends(events), "the end")
-    assert ends(events) == [DownloadDone(request_id="r1", cancelled=True)]
-    assert not downloads.abort(target)
-    assert not downloads.abort("unknown")
-
-
-def test_a_request_that_cannot_begin_is_an_error(downloads: Downloads, tmp_path: Path) -> None:
-    events: list[Event] = []
-    for model in ("nonsense", str(tmp_path)):
-        assert downloads.start(DownloadModel(request_id="r1", model=model), events.append).state == "failed"
-    assert [getattr(event, "code", None) for event in events] == ["unknown_reference"] * 2
-    with pytest.raises(UnknownReferenceError):
-        downloads.download("nonsense")
-
-
 def test_a_watcher_of_all_hears_of_each_and_may_fail(downloads: Downloads, caplog: pytest.LogCaptureFixture) -> None:
     seen: list[tuple[str, str]] = []
 
@@ -422,15 +345,3 @@ def test_the_users_own_modules_do_not_get_in_the_way(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", *sys.path])
     assert downloads.download("hf:user/repo:Q8_0").wait(60).exists()
-
-
-def test_notes_become_warnings(hub: Hub, downloads: Downloads) -> None:
-    downloads.retry_delay = 0.5  # so that the note lasts longer than the way to the listener
-    hub.fail(503, times=1, where="/api/models/")
-    events: list[Event] = []
-    downloads.start(DownloadModel(request_id="r1", model="hf:user/repo:Q8_0"), events.append)
-    until(lambda: ends(events), "the end")
-    notes = [event for event in events if isinstance(event, Info)]
-    assert [(note.level, note.message) for note in notes] == [
-        ("warning", "The hub answers 503; trying again in 0.5 s.")
-    ]
