@@ -127,6 +127,22 @@ class Downloads:
         with self._lock:
             return self._requests.get(target) or next((job for job in self.jobs if job.id == target), None)
 
+    def pause(self, target: str) -> bool:
+        """Pause a download by its id; return whether it was running."""
+        job = self.job(target)
+        if job is None or not job.running:
+            return False
+        job.pause()
+        return True
+
+    def resume(self, target: str) -> bool:
+        """Resume a download by its id; return whether it was paused, failed or cancelled."""
+        job = self.job(target)
+        if job is None or job.running or job.state == "done":
+            return False
+        job.resume()
+        return True
+
     def abort(self, target: str) -> bool:
         """Cancel a download by its id or the id of a request for it; return whether there was something to cancel."""
         job = self.job(target)

@@ -124,6 +124,22 @@ def test_pause_and_resume(hub: Hub, downloads: Downloads) -> None:
     assert job.state == "done"
 
 
+def test_pause_and_resume_by_id(hub: Hub, downloads: Downloads) -> None:
+    hub.hold_at = MEGABYTE
+    job = downloads.download("hf:user/repo")
+    until(lambda: job.done == MEGABYTE, "the held byte")
+    assert not downloads.resume(job.id)
+    assert downloads.pause(job.id)
+    assert not downloads.pause(job.id)
+    assert job.state == "paused"
+    hub.hold_at = None
+    assert downloads.resume(job.id)
+    job.wait(60)
+    assert not downloads.pause(job.id)
+    assert not downloads.resume(job.id)
+    assert not downloads.resume("unknown")
+
+
 def test_cancel_keeps_what_has_arrived_unless_asked(hub: Hub, downloads: Downloads, tmp_path: Path) -> None:
     hub.hold_at = MEGABYTE
     job = downloads.download("hf:user/repo")
