@@ -23,11 +23,11 @@ export function Header({ traits, used, open, canClear, onToggle, onClear }: Head
         <span class="lw-ellipsis">{name || "Choose a model"}</span>
       </button>
       {loaded && (
-        <span class="lw-muted lw-small lw-facts">
+        <span class="lw-muted lw-small lw-ellipsis lw-facts">
           {roughBytes(loaded.memory)} in memory · {count(loaded.n_ctx)} tokens
         </span>
       )}
-      <span class="lw-grow" />
+      <span class="lw-spring" />
       {loaded && used !== null && <Context used={used} size={loaded.n_ctx} />}
       <button type="button" class="lw-quiet" disabled={!canClear} onClick={onClear}>
         Clear
@@ -40,7 +40,7 @@ function Context({ used, size }: { used: number; size: number }) {
   const text = `${count(used)} / ${count(size)}`;
   return (
     <>
-      <span class="lw-muted lw-small">{text}</span>
+      <span class="lw-muted lw-small lw-figures">{text}</span>
       {/* biome-ignore lint/a11y/useSemanticElements: browsers draw <meter> each in its own way */}
       <span
         class="lw-meter"
