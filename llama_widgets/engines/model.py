@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import llama_cpp  # noqa: TID253 - this module is imported late
 
-from ..errors import InvalidModelError, PromptTooLongError
+from ..errors import InvalidModelError, ModelError, PromptTooLongError
 from . import native
 from .template import ChatTemplate
 
@@ -34,7 +34,7 @@ class Model:
 
     Raises
     ------
-    InvalidModelError
+    ModelError
         If llama.cpp cannot load the file, with its own reason.
     """
 
@@ -201,12 +201,14 @@ def _utf8(text: str) -> bytes:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
 
 
-def _load_error(path: Path, reason: str) -> InvalidModelError:
+def _load_error(path: Path, reason: str) -> ModelError:
     ends_early = ("not within the file bounds", "exceeds remaining file size", "failed to read", "failed to seek")
     if any(words in reason for words in ends_early):
         msg = f"{path.name} is cut short or damaged: {reason}."
         return InvalidModelError(msg, "Download it again, or choose another file.")
     msg = f"llama.cpp cannot load {path.name}: {reason}."
+    if "alloc" in reason:
+        return ModelError(msg, "Free memory, give fewer layers to the GPU, or choose a smaller model.")
     if "unknown model architecture" in reason:
         return InvalidModelError(msg, "Update llama-cpp-python, or choose another model.")
     return InvalidModelError(msg, "Choose another model.")

@@ -39,7 +39,8 @@ class _LogRouter:
     """Takes llama.cpp's log from any thread and gives whole lines to ``logging``."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant: the garbage collector may free somebody's model, which logs, while a line is being written here.
+        self._lock = threading.RLock()
         self._level = logging.INFO
         self._line = ""
         self._captures: list[deque[tuple[int, str]]] = []
@@ -58,13 +59,13 @@ class _LogRouter:
             *lines, self._line = (self._line + text.decode("utf-8", "replace")).split("\n")
             found = [(logging.DEBUG if _ABORT.search(line) else self._level, line) for line in lines if line.strip()]
             for capture in self._captures:
-                capture.extend(found)
+                capture.extend(pair for pair in found if pair[0] > logging.DEBUG)
         for line_level, line in found:
             _log.log(line_level, "%s", line)
 
     @contextlib.contextmanager
     def capture(self) -> Iterator[deque[tuple[int, str]]]:
-        """Also collect the lines, with their levels, that are written meanwhile."""
+        """Also collect the lines above debug, with their levels, that are written meanwhile."""
         lines: deque[tuple[int, str]] = deque(maxlen=1_000)
         with self._lock:
             self._captures.append(lines)
