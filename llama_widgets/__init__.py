@@ -9,16 +9,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-# Not lazy: a folder becomes an attribute of its package when first imported, and would take the name from the function.
-from .models.library import models
-
 if TYPE_CHECKING:
     from . import errors
     from .chat.conversation import Chat
     from .chat.turns import Reply
     from .errors import LlamaWidgetsError
-    from .models.downloads import Job, download
-    from .models.library import Model
+    from .library.downloads import download
+    from .library.job import Job
+    from .library.local import Model, models
     from .widgets.download import DownloadProgress
     from .widgets.panel import ChatPanel
     from .widgets.selector import ModelSelector
@@ -30,14 +28,15 @@ _HOMES = {
     "Chat": ".chat.conversation",
     "ChatPanel": ".widgets.panel",
     "DownloadProgress": ".widgets.download",
-    "Job": ".models.downloads",
+    "Job": ".library.job",
     "LlamaWidgetsError": ".errors",
-    "Model": ".models.library",
+    "Model": ".library.local",
     "ModelSelector": ".widgets.selector",
     "Reply": ".chat.turns",
     "Worker": ".worker",
-    "download": ".models.downloads",
+    "download": ".library.downloads",
     "errors": "",
+    "models": ".library.local",
 }
 
 __all__ = [

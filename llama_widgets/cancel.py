@@ -19,7 +19,7 @@ class Cancel:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._event = threading.Event()
-        self._callbacks: list[Callable[[], None]] = []
+        self._callbacks: list[Callable[[], object]] = []
 
     @property
     def requested(self) -> bool:
@@ -40,7 +40,7 @@ class Cancel:
         """Wait for the flag for at most ``timeout`` seconds; return whether it is set."""
         return self._event.wait(timeout)
 
-    def on_request(self, callback: Callable[[], None]) -> None:
+    def on_request(self, callback: Callable[[], object]) -> None:
         """Call ``callback`` when the flag is set: in the thread that sets it, or now if it is set already."""
         with self._lock:
             if not self._event.is_set():

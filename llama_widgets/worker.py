@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from . import protocol as p
 from .cancel import Cancel
 from .errors import BusyError, ClosedError, EngineError, LlamaWidgetsError, NoModelError, ProtocolError
+from .library import filenames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +90,7 @@ class Worker:
     engine : callable
         Makes the engine; called on the worker's thread when the first command needs it.
     find : callable, optional
-        Turns what ``load_model`` names into a path. By default ``llama_widgets.models.library.find``.
+        Turns what ``load_model`` names into a path. By default ``llama_widgets.library.local.find``.
 
     Notes
     -----
@@ -297,7 +298,8 @@ class Worker:
         self._set_model(ModelState(None, request.id, command.model))
         loaded: p.ModelLoaded | None = None
         try:
-            loaded = engine.load(command, path, emit, request.cancel)
+            # The name by which the library lists it: the one inside the file is often some training run's.
+            loaded = replace(engine.load(command, path, emit, request.cancel), name=filenames.describe(path.name)[0])
         finally:
             kept = None if loaded is None or loaded.cancelled else loaded
             self._loaded_with = command if kept else None
@@ -328,7 +330,7 @@ class Worker:
         return engine.generate(command, lambda event: self._emit(request, event), request.cancel)
 
     def _download(self, request: _Request, command: p.DownloadModel) -> None:
-        from .models import downloads
+        from .library import downloads
 
         def emit(event: p.Event) -> None:
             if isinstance(event, (p.DownloadDone, p.Error)):
@@ -401,9 +403,9 @@ def _llama_engine() -> Engine:
 
 
 def _find(model: str) -> Path:
-    from .models import library
+    from .library import local
 
-    return library.find(model)
+    return local.find(model)
 
 
 _shared: Worker | None = None

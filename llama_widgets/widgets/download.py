@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
-from ..models import downloads
+from ..library import downloads
 from .base import LlamaWidget, bundle
 
 if TYPE_CHECKING:
     from .. import protocol as p
+    from ..library.job import Job
     from .messages import Pause, Resume
 
 
@@ -25,7 +26,7 @@ class Downloading(LlamaWidget):
 
     downloads = traitlets.List(traitlets.Dict(), read_only=True, help="The downloads, as plain data.").tag(sync=True)
 
-    def __init__(self, job: downloads.Job | None = None, **traits: Any) -> None:  # noqa: ANN401 - checked by the base
+    def __init__(self, job: Job | None = None, **traits: Any) -> None:  # noqa: ANN401 - checked by the base
         super().__init__(**traits)
         self._job = job
         self._unwatch.append(downloads.shared().watch(self._changed))
@@ -35,7 +36,7 @@ class Downloading(LlamaWidget):
         jobs = downloads.shared().jobs if self._job is None else [self._job]
         self.set_trait("downloads", [job.to_dict() for job in jobs])
 
-    def _changed(self, _job: downloads.Job) -> None:
+    def _changed(self, _job: Job) -> None:
         self._show()
 
     def _on_pause(self, message: Pause) -> None:

@@ -116,7 +116,8 @@ class ChatPanel(LlamaWidget):
         selector.on_load(self._adopt)
         self.set_trait("selector", selector)
         self.set_trait("messages", self._chat.messages)
-        self._unwatch += [self._chat.watch(self._hear), self._chat.worker.watch(self._model_changed)]
+        self._unwatch.append(self._chat.worker.watch(self._model_changed))
+        self._chat.watch(self._hear)  # for good: a panel that is closed while it answers still gets the last words
         self._show_state()
 
     def submit(self, text: str, **options: Any) -> Answer:  # noqa: ANN401 - checked against GenerationOptions

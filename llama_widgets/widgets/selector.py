@@ -9,7 +9,7 @@ import traitlets
 
 from .. import protocol as p
 from ..chat.conversation import model_text
-from ..models import library
+from ..library import local
 from ..worker import ModelState, Worker, new_id, shared
 from .base import bundle
 from .download import Downloading
@@ -17,7 +17,7 @@ from .download import Downloading
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..models import downloads
+    from ..library.job import Job
     from .messages import Choose, Refresh
 
 
@@ -79,7 +79,7 @@ class ModelSelector(Downloading):
 
     def refresh(self) -> None:
         """Look again what is on this machine."""
-        found = [model.to_dict() for model in library.models(self.folder or None)]
+        found = [model.to_dict() for model in local.models(self.folder or None)]
         self.set_trait("models", found)
 
     def load(self, model: object = None) -> str:
@@ -105,7 +105,7 @@ class ModelSelector(Downloading):
         loading = {"request_id": state.loading, "name": state.model, "done": state.done, "total": state.total}
         self.set_trait("loading", loading if state.loading else None)
 
-    def _changed(self, job: downloads.Job) -> None:
+    def _changed(self, job: Job) -> None:
         super()._changed(job)
         if job.state == "done":
             self.refresh()

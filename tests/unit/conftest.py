@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from llama_widgets.models.downloads import Downloads
+from llama_widgets.library.downloads import Downloads
 from tests.hub import Hub
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def children() -> list[psutil.Process]:
     found = []
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.Error):  # it is just ending
-            if "models.transfer" in " ".join(child.cmdline()):
+            if "library.transfer" in " ".join(child.cmdline()):
                 found.append(child)
     return found
 

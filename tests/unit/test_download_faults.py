@@ -20,12 +20,12 @@ from llama_widgets.errors import (
     ParameterError,
     UnknownReferenceError,
 )
-from llama_widgets.models.transfer import PARTIAL
+from llama_widgets.library.transfer import PARTIAL
 from llama_widgets.protocol import DownloadModel, Error, Event
 from tests.unit.conftest import FILES, MEGABYTE, NAME, children, partials, until
 
 if TYPE_CHECKING:
-    from llama_widgets.models.downloads import Downloads
+    from llama_widgets.library.downloads import Downloads
     from tests.hub import Hub
 
 
@@ -120,7 +120,7 @@ def test_no_network(downloads: Downloads, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{unused.getsockname()[1]}")
         error = failure(downloads)
     assert isinstance(error, NetworkError)
-    assert "llama_widgets.models()" in error.hint
+    assert "llama_widgets.library()" in error.hint
 
 
 def test_a_hub_that_does_not_answer(downloads: Downloads, monkeypatch: pytest.MonkeyPatch) -> None:

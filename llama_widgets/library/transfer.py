@@ -1,4 +1,4 @@
-"""The process that downloads one model: ``python -m llama_widgets.models.transfer``.
+"""The process that downloads one model: ``python -m llama_widgets.library.transfer``.
 
 Its order comes as one line of JSON on stdin; what happens goes out as lines of JSON on stdout. It is a process of its
 own so that a pause is immediate, the kernel's GIL stays free and a crash costs nothing; and it ends when stdin does, so
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ChecksumError, DiskFullError, DownloadError, HubError, LlamaWidgetsError, NetworkError
-from .library import cached, readable
+from .local import cached, readable
 from .process import Order
 
 if TYPE_CHECKING:

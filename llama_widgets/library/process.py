@@ -114,7 +114,7 @@ class Process:
     def _spawn(self, errors: IO[bytes]) -> subprocess.Popen[bytes] | None:
         # The kernel's folder does not come first on this path, so no json.py of the user's gets in the way.
         path = [entry for entry in sys.path if entry]
-        code = f"import sys; sys.path[:] = {path!r}; from llama_widgets.models.transfer import main; main()"
+        code = f"import sys; sys.path[:] = {path!r}; from llama_widgets.library.transfer import main; main()"
         with self._lock:
             if self._stopped:
                 return None

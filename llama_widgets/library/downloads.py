@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from ..errors import ClosedError, LlamaWidgetsError, ParameterError, UnknownReferenceError
 from ..protocol import DownloadDone, Error, Info, Progress
 from .job import Job, listen
-from .library import cache_folder
+from .local import cache_folder
 from .process import Order
 from .references import Reference, absolute, parse
 
