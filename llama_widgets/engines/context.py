@@ -64,7 +64,6 @@ class Context:
             msg = "The model keeps nothing of what it read: it makes embeddings and cannot answer."
             raise InvalidModelError(msg, "Choose a model for text or chat.")
         self._memory = memory
-        self._recurrent = model.recurrent
         self._token = (llama_cpp.llama_token * 1)()
         self.tokens: list[int] = []
         self.n_ctx = llama_cpp.llama_n_ctx(handle)
@@ -123,8 +122,7 @@ class Context:
             self.tokens.extend(tokens)
             return None
         if result == _ABORTED:
-            # The parts of the batch that were finished stay in the memory.
-            self._cut(0 if self._recurrent else len(self.tokens))
+            self._cut(len(self.tokens))  # the parts of the batch that were finished stay in the memory
             return "abort"
         if result == _NO_SLOT:
             return "context_full"
@@ -138,7 +136,7 @@ class Context:
         self.tokens.clear()
 
     def _cut(self, length: int) -> None:
-        """Forget the tokens from ``length`` on; all of them where the memory cannot be cut there."""
+        """Forget the tokens from ``length`` on; all of them where the memory is a running state, as in Mamba."""
         if length and llama_cpp.llama_memory_seq_rm(self._memory, 0, length, -1):
             del self.tokens[length:]
         else:

@@ -115,11 +115,6 @@ class Model:
         return int(llama_cpp.llama_model_size(self.handle))
 
     @property
-    def recurrent(self) -> bool:
-        """Whether its memory, or a part of it, is a running state that cannot be cut back."""
-        return bool(llama_cpp.llama_model_is_recurrent(self.handle) or llama_cpp.llama_model_is_hybrid(self.handle))
-
-    @property
     def why_not_a_chat_model(self) -> str:
         """Why it cannot continue a text; empty if it can."""
         if llama_cpp.llama_model_has_encoder(self.handle):
