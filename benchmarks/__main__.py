@@ -1,0 +1,31 @@
+"""Measure what the widgets cost, as ratios in one run: ``python -m benchmarks``, or ``python -m benchmarks decode``.
+
+Each figure stands beside the bare way of doing the same thing, measured in turn with it. Machines are noisy: look at
+the ratios, which drift together, not at the absolute numbers.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import aborts, bundles, decode, wire
+
+PARTS = {"decode": decode.rows, "aborts": aborts.rows, "wire": wire.rows, "bundles": bundles.rows}
+
+
+def main() -> int:
+    """Print one table; return 1 if a figure misses its limit."""
+    wanted = sys.argv[1:] or list(PARTS)
+    if unknown := [name for name in wanted if name not in PARTS]:
+        sys.exit(f"No such part: {', '.join(unknown)}. There are: {', '.join(PARTS)}.")
+    missed = 0
+    print(f"{'figure':<58} {'ours':>10} {'bare':>10} {'ratio':>7}  limit")
+    for name in wanted:
+        for row in PARTS[name]():
+            print(row, flush=True)
+            missed += not row.met
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
