@@ -47,10 +47,24 @@ function kernelOf(model: AnyModel): Kernel | undefined {
   return (model.widget_manager as { kernel?: Kernel } | undefined)?.kernel;
 }
 
-/** The kernel's name for a model: anywidget's proxy hides it, but Backbone's `set` returns the model itself. */
+/** What ipywidgets' own models have; anywidget's proxy hides it, but Backbone's `set` returns the model itself. */
+function behind(model: AnyModel): { model_id?: unknown; comm_live?: unknown } | undefined {
+  return model.set({} as never, undefined as never) as never;
+}
+
+/** The kernel's name for a model. */
 export function modelId(model: AnyModel): string | undefined {
-  const self = model.set({} as never, undefined as never) as unknown as { model_id?: unknown } | undefined;
-  return typeof self?.model_id === "string" ? self.model_id : undefined;
+  const id = behind(model)?.model_id;
+  return typeof id === "string" ? id : undefined;
+}
+
+/** Calls `onGone` when the model has lost its kernel: it was restarted or shut down. */
+export function watchConnection(model: AnyModel, onGone: () => void, signal: AbortSignal): void {
+  const onChange = () => {
+    if (behind(model)?.comm_live === false) onGone();
+  };
+  model.on("comm_live_update", onChange);
+  signal.addEventListener("abort", () => model.off("comm_live_update", onChange));
 }
 
 async function connect(kernel: Kernel): Promise<Control | undefined> {
@@ -114,9 +128,10 @@ export class Transport {
     if (await this.#ping((ping) => this.send(ping))) return true;
     const control = this.#control();
     if (!control) return false;
-    // The control comm has died without a word. The plain way may be no better, but it is the one that lasts.
+    // The control comm has died without a word. The plain way may be no better, but it is the one that lasts. Only an
+    // abort can be sent twice: a question would be asked twice.
     control.alive = false;
-    this.#model.send(message);
+    if (message.type === "abort") this.#model.send(message);
     return false;
   }
 

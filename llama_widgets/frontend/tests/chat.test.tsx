@@ -297,6 +297,33 @@ describe("Stop", () => {
     expect(status()).toBe("Stopping…");
   });
 
+  it("can be pressed again while the kernel does not answer", async () => {
+    await draw({ state: "generating" });
+    await ask();
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    button("Stop")?.click();
+    await vi.advanceTimersByTimeAsync(500);
+    vi.useRealTimers();
+    await settled();
+    button("Stop")?.click();
+    expect(model.sent.filter(({ type: kind }) => kind === "abort")).toHaveLength(2);
+  });
+
+  it("is not meant by an Escape that takes back what was typed in the model box", async () => {
+    await draw({ state: "generating" });
+    await ask();
+    button("Qwen3-4B · Q4_K_M")?.click();
+    await settled();
+    const models = el.querySelector('[role="combobox"]') as HTMLInputElement;
+    models.value = "x";
+    models.dispatchEvent(new Event("input", { bubbles: true }));
+    await settled();
+    await press("Escape", {}, models);
+    expect(model.last("abort")).toBeUndefined();
+    await press("Escape", {}, models);
+    expect(model.last("abort")).toBeDefined();
+  });
+
   it("of a question that waits for the kernel names that question", async () => {
     await draw();
     await type("Why?");
@@ -393,6 +420,21 @@ describe("the model", () => {
     const bar = el.querySelector('[role="progressbar"]');
     expect([bar?.getAttribute("aria-label"), bar?.getAttribute("aria-valuenow")]).toEqual(["q.gguf", "25"]);
   });
+});
+
+it("says when the kernel is gone, keeps what was said and sends nothing more", async () => {
+  await draw();
+  const id = await ask();
+  await receive(chunk(id, 0, "Half an"));
+  await type("next");
+  model.disconnect();
+  await settled();
+  expect(status()).toMatch(/^The kernel was restarted or is gone/);
+  expect(turns()).toEqual(["Why?", "Half anCopy"]);
+  await press("Enter");
+  expect(model.last("ask")?.request_id).toBe(id);
+  expect(box().value).toBe("next");
+  expect(button("Send")?.disabled).toBe(true);
 });
 
 it("leaves nothing behind when the model is gone", async () => {

@@ -7,6 +7,7 @@ type Callback = (...args: unknown[]) => void;
 export class MockModel<T extends Record<string, unknown> = Record<string, unknown>> {
   readonly model_id: string;
   readonly sent: Record<string, unknown>[] = [];
+  comm_live = true;
   widget_manager: Record<string, unknown>;
   #traits: Record<string, unknown>;
   #callbacks = new Map<string, Set<Callback>>();
@@ -63,6 +64,12 @@ export class MockModel<T extends Record<string, unknown> = Record<string, unknow
     for (const name of Object.keys(traits)) {
       for (const callback of [...(this.#callbacks.get(`change:${name}`) ?? [])]) callback();
     }
+  }
+
+  /** The kernel is restarted: what is sent now goes nowhere. */
+  disconnect(): void {
+    this.comm_live = false;
+    for (const callback of this.#callbacks.get("comm_live_update") ?? []) callback();
   }
 
   last(type: string): Record<string, unknown> | undefined {

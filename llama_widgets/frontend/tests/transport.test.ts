@@ -137,6 +137,14 @@ describe("a probe", () => {
     expect(model.last("hello")).toBeDefined();
   });
 
+  it("never asks a question twice", async () => {
+    const { model, comm, transport } = await proved();
+    const answer = transport.sendAndProbe({ type: "ask", request_id: "r", text: "Why?" });
+    await later(500);
+    await expect(answer).resolves.toBe(false);
+    expect([...comm.sent, ...model.sent].filter(({ type }) => type === "ask")).toHaveLength(1);
+  });
+
   it("sends once where there is no other way", async () => {
     const model = new MockModel();
     const answer = new Transport(model.as).sendAndProbe({ type: "ask", request_id: "r", text: "Why?" });

@@ -14,7 +14,7 @@ export function Composer({ session, enabled }: ComposerProps) {
   const box = useRef<HTMLTextAreaElement>(null);
   const draft = useStore(session.store, (state) => state.draft);
   const busy = useStore(session.store, isBusy);
-  const stopping = useStore(session.store, (state) => state.stopping);
+  const stopping = useStore(session.store, (state) => state.stopping && !state.blocked);
 
   useLayoutEffect(() => {
     const area = box.current;

@@ -32,6 +32,7 @@ export function ChatPanel({ session, selector }: PanelProps) {
   const turns = useStore(session.store, (state) => state.turns);
   const refused = useStore(session.store, (state) => state.refused);
   const busy = useStore(session.store, isBusy);
+  const gone = useStore(session.store, (state) => state.gone);
   const child = useResolved(selector);
   const [open, setOpen] = useState(traits.model === "");
   const composer = useRef<HTMLDivElement>(null);
@@ -52,7 +53,7 @@ export function ChatPanel({ session, selector }: PanelProps) {
   }, [traits.model]);
 
   const onKeyDown = (event: KeyboardEvent) => {
-    if (event.key === "Escape" && !event.isComposing) void session.stop();
+    if (event.key === "Escape" && !event.isComposing && !event.defaultPrevented) void session.stop();
   };
   const height = traits.height ? { height: traits.height, maxHeight: "none" } : {};
   return (
@@ -62,7 +63,7 @@ export function ChatPanel({ session, selector }: PanelProps) {
         traits={traits}
         used={contextUsed(turns)}
         open={open}
-        canClear={turns.length > 0 && !busy}
+        canClear={turns.length > 0 && !busy && !gone}
         onToggle={() => setOpen(!open)}
         onClear={() => session.clear()}
       />
@@ -74,7 +75,7 @@ export function ChatPanel({ session, selector }: PanelProps) {
       <Log session={session} hint={traits.model ? "Ask something." : "Load a model, then ask something."} />
       <Alert error={traits.error ?? refused} />
       <div ref={composer}>
-        <Composer session={session} enabled={traits.model !== ""} />
+        <Composer session={session} enabled={traits.model !== "" && !gone} />
       </div>
       <StatusBar session={session} traits={traits} selectorOpen={open && child !== null} />
     </div>

@@ -3,7 +3,7 @@
 import type { AnyModel } from "@anywidget/types";
 import { type ChatTraits, type FromView, INCOMING } from "../messages";
 import { Store } from "../store";
-import { Transport } from "../transport";
+import { Transport, watchConnection } from "../transport";
 import { newId, receive } from "../wire";
 import { type ChatAction, type ChatState, INITIAL, isBusy, reduce } from "./state";
 
@@ -31,6 +31,7 @@ export class ChatSession {
       model.off("msg:custom", onMessage);
       model.off("change:running", onRunning);
     });
+    watchConnection(model as AnyModel, () => this.store.dispatch({ type: "gone" }), signal);
     this.#transport = new Transport(model as AnyModel, {
       onAlive: () => {
         // The first hello may still wait behind a running cell; this one does not.
@@ -46,15 +47,15 @@ export class ChatSession {
 
   async ask(): Promise<void> {
     const text = this.store.state.draft;
-    if (!text.trim() || isBusy(this.store.state)) return;
+    if (!text.trim() || this.store.state.gone || isBusy(this.store.state)) return;
     const request_id = newId();
     this.store.dispatch({ type: "asked", requestId: request_id, text });
     await this.#probe("send", { type: "ask", request_id, text });
   }
 
   async stop(): Promise<void> {
-    const { running, pending, stopping } = this.store.state;
-    if (stopping || !isBusy(this.store.state)) return;
+    const { running, pending, stopping, blocked } = this.store.state;
+    if ((stopping && !blocked) || !isBusy(this.store.state)) return;
     const target = running || pending?.requestId || "generation";
     this.store.dispatch({ type: "stopped" });
     await this.#probe("stop", { type: "abort", request_id: newId(), target }, target);

@@ -30,6 +30,8 @@ export interface ChatState {
   blocked: "" | "send" | "stop";
   /** Why this page's last question was refused. */
   refused: Failure | null;
+  /** The kernel was restarted or is gone; what was said stays to be read. */
+  gone: boolean;
   /** A chunk is missing: ask for a snapshot. */
   lost: boolean;
   /** A snapshot has arrived. */
@@ -44,7 +46,8 @@ export type ChatAction =
   | { type: "asked"; requestId: string; text: string }
   | { type: "stopped" }
   | { type: "blocked"; what: "send" | "stop"; requestId: string }
-  | { type: "unblocked" };
+  | { type: "unblocked" }
+  | { type: "gone" };
 
 export const INITIAL: ChatState = {
   turns: [],
@@ -57,6 +60,7 @@ export const INITIAL: ChatState = {
   stopping: false,
   blocked: "",
   refused: null,
+  gone: false,
   lost: false,
   synced: false,
   spoken: null,
@@ -81,6 +85,8 @@ export function reduce(state: ChatState, action: ChatAction): ChatState {
     }
     case "unblocked":
       return state.blocked ? { ...state, blocked: "" } : state;
+    case "gone":
+      return { ...end(fold(state, "", {})), pending: null, blocked: "", gone: true };
   }
 }
 
@@ -136,6 +142,7 @@ function takeSnapshot(state: ChatState, { turns, running, seq }: Message<"snapsh
     blocked: state.blocked === "stop" && !stopping ? "" : state.blocked,
     lost: false,
     synced: true,
+    gone: false,
     ...answered(state, (id) => turns.length > 0 && id === running),
   };
 }

@@ -20,6 +20,7 @@ export interface Status {
 }
 
 export function status(traits: Traits, chat: ChatState): Status {
+  if (chat.gone) return { words: "The kernel was restarted or is gone; run the cell again to go on.", figures: "" };
   if (chat.blocked) return { words: BLOCKED[chat.blocked], figures: "" };
   if (chat.stopping || traits.state === "stopping") return { words: "Stopping…", figures: "" };
   if (chat.pending) return { words: "Sending…", figures: "" };

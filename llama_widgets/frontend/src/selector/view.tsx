@@ -59,7 +59,7 @@ export function ModelSelector({ model, send }: SelectorProps) {
           }}
           onMove={setAt}
           onEnter={enter}
-          onEscape={done}
+          onEscape={typed === null && at < 0 ? undefined : done}
         />
         {isReference(chosen) && !listed && (
           <button type="button" class="lw-button lw-primary" onClick={() => act("download_model", chosen)}>
@@ -141,14 +141,15 @@ interface ModelBoxProps {
   onType: (text: string) => void;
   onMove: (at: number) => void;
   onEnter: () => void;
-  onEscape: () => void;
+  /** `undefined` where there is nothing to take back. */
+  onEscape: (() => void) | undefined;
 }
 
 function ModelBox({ grid, rows, at, text, onType, onMove, onEnter, onEscape }: ModelBoxProps) {
   const box = useRef<HTMLInputElement>(null);
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.isComposing) return;
-    const moves: Record<string, () => void> = {
+    const moves: Record<string, (() => void) | undefined> = {
       ArrowDown: () => onMove(Math.min(at + 1, rows.length - 1)),
       ArrowUp: () => onMove(Math.max(at - 1, -1)),
       Enter: onEnter,
