@@ -9,6 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples every time, and no verdict on how fast the machine is.
+settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 IPYKERNEL_6 = Path(sys.prefix) / "ipykernel6"
 """Where ``python3 -m tests`` puts the older ipykernel, beside the one of the environment."""
