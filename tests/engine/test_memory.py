@@ -15,6 +15,7 @@ import pytest
 
 from llama_widgets.cancel import Cancel
 from llama_widgets.engines import native
+from llama_widgets.errors import EngineError
 from llama_widgets.protocol import CompletionChunk, Progress
 
 from . import tiny
@@ -188,6 +189,28 @@ def test_what_a_listener_raises_leaves_the_memory_right(bench: Bench) -> None:
     bench.assert_memory_agrees()
     bench.on_event = lambda _: None
     _assert_as_fresh(bench, lambda: bench.chat(QUESTION, max_tokens=1))
+
+
+def test_a_failure_in_llama_cpp_is_an_error_and_the_next_answer_is_right(bench: Bench) -> None:
+    bench.chat("Hello", max_tokens=1)
+    context = bench.engine._context
+    assert context is not None
+    with pytest.raises(EngineError):
+        context.evaluate([10**6])  # there is no such token
+
+    bench.assert_memory_agrees()
+    _assert_as_fresh(bench, lambda: bench.chat(QUESTION, max_tokens=1))
+
+
+def test_tokens_that_find_no_room_leave_no_trace(bench: Bench) -> None:
+    bench.fresh(n_ctx=256)
+    context = bench.engine._context
+    assert context is not None
+    assert context.evaluate(range(1000, 1200)) is None
+    assert context.evaluate(range(1000, 1100)) == "context_full"
+
+    assert context.tokens == list(range(1000, 1200))
+    bench.assert_memory_agrees()
 
 
 def test_a_recurrent_model_goes_on_but_is_never_cut_back(empty: Bench, tmp_path: Path) -> None:
