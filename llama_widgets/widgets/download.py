@@ -33,8 +33,10 @@ class Downloading(LlamaWidget):
         self._show()
 
     def _show(self) -> None:
-        jobs = downloads.shared().jobs if self._job is None else [self._job]
-        self.set_trait("downloads", [job.to_dict() for job in jobs])
+        self.set_trait("downloads", [job.to_dict() for job in self._jobs()])
+
+    def _jobs(self) -> list[Job]:
+        return downloads.shared().jobs if self._job is None else [self._job]
 
     def _changed(self, _job: Job) -> None:
         self._show()

@@ -105,6 +105,9 @@ class ModelSelector(Downloading):
         loading = {"request_id": state.loading, "name": state.model, "done": state.done, "total": state.total}
         self.set_trait("loading", loading if state.loading else None)
 
+    def _jobs(self) -> list[Job]:
+        return [job for job in super()._jobs() if not job.ended or job.state == "failed"]
+
     def _changed(self, job: Job) -> None:
         super()._changed(job)
         if job.state == "done":
@@ -122,6 +125,13 @@ class ModelSelector(Downloading):
         elif isinstance(event, p.ModelLoaded) and not event.cancelled:
             for callback in self._load_callbacks:
                 callback(event.model)
+
+    def _hear_download(self, event: p.Event) -> None:
+        listed = any(
+            job.error is not None and job.error.message == getattr(event, "message", "") for job in self._jobs()
+        )
+        if not listed:  # a download that failed on its way tells so itself, beside its Resume button
+            self._hear(event)
 
     def _on_choose(self, message: Choose) -> None:
         self.set_trait("error", None)
@@ -146,7 +156,7 @@ class ModelSelector(Downloading):
 
     def _on_download_model(self, message: p.DownloadModel) -> None:
         self.set_trait("error", None)
-        self.worker.submit(message, self._hear)
+        self.worker.submit(message, self._hear_download)
 
     def _on_abort(self, message: p.Abort) -> None:
         if not self.worker.abort(message.target):

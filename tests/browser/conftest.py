@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.lab import PATIENCE_MS, Lab, Notebook, chromium
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from playwright.sync_api import Browser, Page
+
+
+expect.set_options(timeout=PATIENCE_MS)
+_FAILED = pytest.StashKey[bool]()
 
 
 @pytest.fixture(scope="session")
@@ -30,15 +35,26 @@ def lab(kernelspecs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     lab.close()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let the page fixture know how its test went."""
+    report = yield
+    if report.when == "call":
+        item.stash[_FAILED] = report.failed
+    return report
+
+
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """Return a fresh page; a script error in it fails the test."""
+def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """Return a fresh page; a script error in it fails the test, and a failed test leaves a screenshot."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, permissions=["clipboard-read"])
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
+    if request.node.stash.get(_FAILED, True):
+        page.screenshot(path=Path(__file__).parent / "screenshots" / f"{request.node.name}.png")
     context.close()
     assert not [error for error in errors if "llama" in error or "lw-" in error], errors
 
