@@ -12,14 +12,15 @@ import logging
 import os
 import queue
 import threading
-import uuid
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from . import protocol as p
 from .cancel import Cancel
-from .errors import BusyError, ClosedError, EngineError, LlamaWidgetsError, NoModelError, ProtocolError
+from .errors import BusyError, ClosedError, EngineError, LlamaWidgetsError, NoModelError, ProtocolError, from_code
 from .library import filenames
+from .requests import aborted, error_event, wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,30 +31,6 @@ if TYPE_CHECKING:
     Listener = Callable[[p.Event], None]
 
 logger = logging.getLogger(__name__)
-
-
-def new_id() -> str:
-    """Return a request id that nobody else has."""
-    return uuid.uuid4().hex[:12]
-
-
-def error_event(request_id: str, error: BaseException) -> p.Error:
-    """Return the ``error`` event that tells of ``error``; what is not ours is logged with its traceback."""
-    if isinstance(error, LlamaWidgetsError):
-        return p.Error(
-            request_id=request_id,
-            code=error.code,
-            message=error.message,
-            hint=error.hint,
-            recoverable=error.recoverable,
-        )
-    logger.error("unexpected error in request %s", request_id, exc_info=error)
-    return p.Error(
-        request_id=request_id,
-        code="internal",
-        message=f"Something went wrong inside llama-widgets: {type(error).__name__}: {error}",
-        hint="The log of 'llama_widgets' has the traceback; please report it.",
-    )
 
 
 @dataclass(frozen=True)
@@ -187,6 +164,27 @@ class Worker:
         elif isinstance(command, p.DownloadModel):
             self._download(request, command)
 
+    def run(self, command: p.Command) -> p.Event:
+        """Submit a command, wait for its end and return it; interrupting the kernel aborts it.
+
+        Raises
+        ------
+        LlamaWidgetsError
+            The error in which the command ended.
+        """
+        self.forbid_own_thread()
+        future: Future[p.Event] = Future()
+        ends = (p.ENDS[command.type], p.Error)
+        self.submit(command, lambda event: future.set_result(event) if isinstance(event, ends) else None)
+        try:
+            end = wait(future)
+        except KeyboardInterrupt:
+            self.abort(command.request_id)
+            raise
+        if isinstance(end, p.Error):
+            raise from_code(end.code, end.message, end.hint)
+        return end
+
     def abort(self, target: str) -> list[str]:
         """Stop the request ``target``, or all of a kind; return the ids it acted on.
 
@@ -201,7 +199,7 @@ class Worker:
         for request in found:
             request.cancel.request()
         for request in waiting:
-            self._end(request, _aborted(request.command))
+            self._end(request, aborted(request.command))
         return [r.id for r in found]
 
     def close(self, timeout: float = 10.0) -> None:
@@ -324,7 +322,7 @@ class Worker:
         if command.model is not None and not self.is_loaded(command.model):
             loaded = self._load(engine, p.LoadModel(request_id=request.id, model=command.model), request)
             if loaded.cancelled:
-                return _aborted(command)
+                return aborted(command)
             self._emit(request, loaded)
         self._need_model()
         return engine.generate(command, lambda event: self._emit(request, event), request.cancel)
@@ -377,20 +375,6 @@ def _tell(listener: Callable[[Any], None], event: object) -> None:
         listener(event)
     except Exception:
         logger.exception("a listener failed on %s", event)
-
-
-def _aborted(command: p.Command) -> p.Event:
-    """Return the success in which ``command`` ends when it was stopped before it began."""
-    match p.ENDS[command.type]:
-        case p.CompletionDone:
-            return p.CompletionDone(request_id=command.request_id, text="", stop_reason="abort")
-        case p.ModelLoaded:
-            model = command.model if isinstance(command, p.LoadModel) else ""
-            return p.ModelLoaded(request_id=command.request_id, model=model, cancelled=True)
-        case p.DownloadDone:
-            return p.DownloadDone(request_id=command.request_id, cancelled=True)
-        case _:
-            return p.Info(request_id=command.request_id, message="aborted", data={"cancelled": True})
 
 
 def _llama_engine() -> Engine:

@@ -6,56 +6,22 @@ import asyncio
 import os
 import queue
 import threading
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotYet
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from .. import protocol as p
 from ..errors import BusyError, NoModelError, ParameterError, from_code
-from ..options import GenerationOptions
+from ..options import GenerationOptions, LoadOptions
+from ..requests import SLICE_S, new_id
 from ..wire import build
-from ..worker import Worker, new_id, shared
+from ..worker import Worker, shared
+from .answer import Answer
 from .turns import Change, Rejected, Reply, Role, Snapshot, Turn, TurnChanged
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 
     Watcher = Callable[[p.Event | Change], None]
-
-_SLICE_S = 0.1
-"""How long a blocking wait may hold back a KeyboardInterrupt."""
-
-
-class Answer:
-    """An answer that is being made.
-
-    Attributes
-    ----------
-    request_id : str
-        What to name in an ``abort``.
-    future : concurrent.futures.Future of Reply
-        Done when the answer has ended.
-    """
-
-    def __init__(self, request_id: str, question: Turn, turn: Turn, model: str) -> None:
-        self.request_id = request_id
-        self.question = question
-        self.turn = turn
-        self.model = model
-        self.tokens = 0
-        self.future: Future[Reply] = Future()
-        self.future.set_running_or_notify_cancel()  # a cancelled waiter must not cancel the answer's own end
-        self.pieces: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-
-    def wait(self) -> Reply:
-        """Wait for the end in slices, so that a KeyboardInterrupt is raised at once."""
-        while True:
-            try:
-                return self.future.result(timeout=_SLICE_S)
-            except NotYet:
-                if self.future.done():
-                    raise
 
 
 class Chat:
@@ -189,18 +155,16 @@ class Chat:
             raise ParameterError(msg, "Write something for the model to answer.")
         text = _without_lone_surrogates(text)
         checked = self._checked(self.options, options)
-        if not self.model:
-            msg = "No model is chosen."
-            raise NoModelError(msg, "Choose one in the panel, or name one: chat.model = lw.models()[0].")
+        model = self._named_model()
         with self._lock:
             self._forbid_busy()
             question, turn = Turn(role="user", pieces=[text]), Turn(role="assistant", pieces=[])
             self._turns.append(question)
             command = p.GenerateChatCompletion(
-                request_id=request_id or new_id(), messages=self._prompt(), options=checked, model=self.model
+                request_id=request_id or new_id(), messages=self._prompt(), options=checked, model=model
             )
             self._turns.append(turn)
-            self._answer = answer = Answer(command.request_id, question, turn, self.model)
+            self._answer = answer = Answer(command.request_id, question, turn, model)
             for added in (question, turn):
                 self._tell(TurnChanged(request_id=answer.request_id, turn=added.to_dict()))
         self.worker.submit(command, lambda event: self._hear(answer, event))
@@ -248,6 +212,28 @@ class Chat:
         finally:
             cast("Any", pieces).close()
 
+    def load(self, **options: Any) -> p.ModelLoaded:  # noqa: ANN401 - checked against LoadOptions
+        """Load the model now, not with the first question, and wait for it.
+
+        Parameters
+        ----------
+        **options
+            As in ``LoadOptions``: n_ctx, n_gpu_layers, n_batch, n_threads.
+
+        Returns
+        -------
+        ModelLoaded
+            What was loaded; ``cancelled`` if someone stopped it.
+
+        Raises
+        ------
+        ModelError
+            If it cannot be loaded.
+        """
+        checked = build(LoadOptions, options, where="the load options", error=ParameterError)
+        command = p.LoadModel(request_id=new_id(), model=self._named_model(), options=checked)
+        return cast("p.ModelLoaded", self.worker.run(command))
+
     def stop(self) -> bool:
         """Stop the answer that is being made, keeping what was said; return whether there was one."""
         running = self.running
@@ -287,6 +273,12 @@ class Chat:
         """Run ``action`` between two changes, so that what it reads and sends is in order with them."""
         with self._lock:
             action()
+
+    def _named_model(self) -> str:
+        if not self.model:
+            msg = "No model is chosen."
+            raise NoModelError(msg, "Choose one in the panel, or name one: chat.model = lw.models()[0].")
+        return self.model
 
     def _prompt(self) -> list[dict[str, Any]]:
         """Return the messages for the template, with strictly alternating roles.
@@ -353,7 +345,7 @@ class Chat:
         try:
             while True:
                 try:
-                    piece = answer.pieces.get(timeout=_SLICE_S)
+                    piece = answer.pieces.get(timeout=SLICE_S)
                 except queue.Empty:
                     continue
                 if piece is None:

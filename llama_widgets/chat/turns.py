@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..protocol import CompletionDone, Timings, Usage
+from ..requests import new_id
 from ..wire import Message
-from ..worker import new_id
 
 Role = Literal["system", "user", "assistant"]
 

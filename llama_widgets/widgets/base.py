@@ -10,8 +10,8 @@ import anywidget
 import traitlets
 
 from ..errors import LlamaWidgetsError, ParameterError
+from ..requests import error_event
 from ..wire import Message, decode
-from ..worker import error_event
 from . import control
 from .messages import FROM_VIEW, Pong
 from .publisher import Publisher

@@ -9,7 +9,7 @@ import traitlets
 from ipywidgets import widget_serialization
 
 from .. import protocol as p
-from ..chat.conversation import Answer, Chat
+from ..chat.conversation import Chat
 from ..chat.turns import Change, Rejected, Reply, Snapshot, TurnChanged
 from ..errors import ParameterError
 from ..options import GenerationOptions
@@ -20,6 +20,7 @@ from .selector import ModelSelector
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 
+    from ..chat.answer import Answer
     from ..worker import ModelState, Worker
     from .messages import Ask, Clear, Hello
 
@@ -139,6 +140,10 @@ class ChatPanel(LlamaWidget):
     def stream_async(self, text: str, **options: Any) -> AsyncIterator[str]:  # noqa: ANN401
         """Ask and get the answer piece by piece; see ``Chat.stream_async``."""
         return self._chat.stream_async(text, **options)
+
+    def load(self, **options: Any) -> p.ModelLoaded:  # noqa: ANN401 - checked against LoadOptions
+        """Load the model now and wait for it; see ``Chat.load``."""
+        return self._chat.load(**options)
 
     def stop(self) -> bool:
         """Stop the answer that is being made, keeping what was said; return whether there was one."""

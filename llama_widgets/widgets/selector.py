@@ -9,8 +9,12 @@ import traitlets
 
 from .. import protocol as p
 from ..chat.conversation import model_text
+from ..errors import ParameterError
 from ..library import local
-from ..worker import ModelState, Worker, new_id, shared
+from ..options import LoadOptions
+from ..requests import new_id
+from ..wire import build
+from ..worker import ModelState, Worker, shared
 from .base import bundle
 from .download import Downloading
 
@@ -82,10 +86,11 @@ class ModelSelector(Downloading):
         found = [model.to_dict() for model in local.models(self.folder or None)]
         self.set_trait("models", found)
 
-    def load(self, model: object = None) -> str:
-        """Start to load ``model``, by default the chosen one; return the request's id, for ``abort``."""
+    def load(self, model: object = None, **options: Any) -> str:  # noqa: ANN401 - checked against LoadOptions
+        """Start to load ``model``, by default the chosen one, with ``LoadOptions``; return the request's id."""
         name = model_text(model) or self.value
-        return self._submit_load(p.LoadModel(request_id=new_id(), model=name))
+        checked = build(LoadOptions, options, where="the load options", error=ParameterError)
+        return self._submit_load(p.LoadModel(request_id=new_id(), model=name, options=checked))
 
     def unload(self) -> None:
         """Free the model in memory."""

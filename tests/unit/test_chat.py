@@ -36,7 +36,8 @@ def make() -> Iterator[Callable[..., Chat]]:
     workers: list[Worker] = []
 
     def build(script: Any = None, **options: Any) -> Chat:  # noqa: ANN401
-        workers.append(Worker(lambda: ScriptedEngine(script), find=options.pop("find", Path)))
+        engine = ScriptedEngine(script, load=options.pop("load", ["50"]))
+        workers.append(Worker(lambda: engine, find=options.pop("find", Path)))
         return Chat(options.pop("model", "a.gguf"), worker=workers[-1], **options)
 
     yield build
@@ -169,6 +170,34 @@ def test_two_conversations_share_the_worker(make: Callable[..., Chat]) -> None:
     answers = [one.submit("one"), two.submit("two")]
     assert [answer.wait().text for answer in answers] == ["to one", "to two"]
     assert said(one) == [("user", "one"), ("assistant", "to one")]
+
+
+def test_a_model_can_be_loaded_beforehand_with_options(make: Callable[..., Chat]) -> None:
+    chat = make()
+    loaded = chat.load(n_ctx=2048)
+    assert (loaded.model, chat.worker.loaded) == ("a.gguf", loaded)
+    chat.ask("x")
+    assert chat.worker.loaded is loaded  # the first question does not load it again with other options
+    with pytest.raises(ParameterError, match="n_ctx"):
+        chat.load(n_ctx=0)
+    with pytest.raises(NoModelError):
+        make(model=None).load()
+
+
+def test_an_interrupt_aborts_a_load(make: Callable[..., Chat]) -> None:
+    never = threading.Event()
+    chat = make(load=["10", never])
+    chat.worker.watch(lambda state: os.kill(os.getpid(), signal.SIGINT) if state.done else None)
+    with pytest.raises(KeyboardInterrupt):
+        chat.load()
+    while chat.worker.busy:
+        never.wait(0.01)
+    assert chat.worker.loaded is None
+
+
+def test_a_load_that_fails_raises(make: Callable[..., Chat]) -> None:
+    with pytest.raises(EngineError, match="It broke"):
+        make(load=[EngineError("It broke.")]).load()
 
 
 def test_stop_with_nothing_running_says_so(make: Callable[..., Chat]) -> None:

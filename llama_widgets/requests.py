@@ -1,0 +1,67 @@
+"""What every request has: an id, exactly one end, and somebody who may wait for it."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+from typing import TypeVar
+
+from . import protocol as p
+from .errors import LlamaWidgetsError
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+SLICE_S = 0.1
+"""How long a blocking wait may hold back a KeyboardInterrupt, in seconds."""
+
+
+def new_id() -> str:
+    """Return a request id that nobody else has."""
+    return uuid.uuid4().hex[:12]
+
+
+def wait(future: Future[T]) -> T:
+    """Wait for ``future`` in slices, so that a KeyboardInterrupt is raised at once; return or raise what it holds."""
+    while True:
+        try:
+            return future.result(timeout=SLICE_S)
+        except NotYet:
+            if future.done():
+                raise
+
+
+def error_event(request_id: str, error: BaseException) -> p.Error:
+    """Return the ``error`` event that tells of ``error``; what is not ours is logged with its traceback."""
+    if isinstance(error, LlamaWidgetsError):
+        return p.Error(
+            request_id=request_id,
+            code=error.code,
+            message=error.message,
+            hint=error.hint,
+            recoverable=error.recoverable,
+        )
+    logger.error("unexpected error in request %s", request_id, exc_info=error)
+    return p.Error(
+        request_id=request_id,
+        code="internal",
+        message=f"Something went wrong inside llama-widgets: {type(error).__name__}: {error}",
+        hint="The log of 'llama_widgets' has the traceback; please report it.",
+    )
+
+
+def aborted(command: p.Command) -> p.Event:
+    """Return the success in which ``command`` ends when it was stopped before it began."""
+    match p.ENDS[command.type]:
+        case p.CompletionDone:
+            return p.CompletionDone(request_id=command.request_id, text="", stop_reason="abort")
+        case p.ModelLoaded:
+            model = command.model if isinstance(command, p.LoadModel) else ""
+            return p.ModelLoaded(request_id=command.request_id, model=model, cancelled=True)
+        case p.DownloadDone:
+            return p.DownloadDone(request_id=command.request_id, cancelled=True)
+        case _:
+            return p.Info(request_id=command.request_id, message="aborted", data={"cancelled": True})
