@@ -41,7 +41,7 @@ TRANSPORT_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ETAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
-_STILL_WORKS = "Models that are on this machine still work: see llama_widgets.library()."
+_STILL_WORKS = "Models that are on this machine still work: see llama_widgets.models()."
 
 
 @dataclass(frozen=True)

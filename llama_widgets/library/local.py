@@ -244,6 +244,6 @@ def _named(text: str) -> Path | None:
 def _missing(text: str, reference: Reference | None = None) -> Path:
     if reference is None:
         msg = f"There is no file {text!r}."
-        raise ModelNotFoundError(msg, "Check the path, or choose one of llama_widgets.library().")
+        raise ModelNotFoundError(msg, "Check the path, or choose one of llama_widgets.models().")
     msg = f"{reference} is not on this machine."
     raise ModelNotFoundError(msg, f'Download it first: llama_widgets.download("{reference}").')

@@ -120,7 +120,7 @@ def test_no_network(downloads: Downloads, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{unused.getsockname()[1]}")
         error = failure(downloads)
     assert isinstance(error, NetworkError)
-    assert "llama_widgets.library()" in error.hint
+    assert "llama_widgets.models()" in error.hint
 
 
 def test_a_hub_that_does_not_answer(downloads: Downloads, monkeypatch: pytest.MonkeyPatch) -> None:
