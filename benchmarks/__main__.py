@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import aborts, bundles, decode, wire
+from benchmarks import aborts, bundles, decode, stop, wire
 
-PARTS = {"decode": decode.rows, "aborts": aborts.rows, "wire": wire.rows, "bundles": bundles.rows}
+PARTS = {"decode": decode.rows, "aborts": aborts.rows, "wire": wire.rows, "stop": stop.rows, "bundles": bundles.rows}
 
 
 def main() -> int:

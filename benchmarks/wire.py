@@ -85,7 +85,7 @@ def rows() -> Iterator[Row]:
     """Yield bytes, frames and lateness."""
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         root = Path(folder)
-        lab = Lab(root / "lab", _kernelspec(root))
+        lab = Lab(root / "lab", kernelspec(root))
         try:
             costs = {name: _measure(browser.new_page(), lab, name) for name in GO}
         finally:
@@ -129,7 +129,8 @@ def _measure(page: Page, lab: Lab, name: str) -> Cost:
     return Cost(kilobytes, frames, seen_at - made)
 
 
-def _kernelspec(root: Path) -> Path:
+def kernelspec(root: Path) -> Path:
+    """Make a folder with a kernel named "benchmark", and return what belongs into ``JUPYTER_PATH``."""
     spec: dict[str, Any] = {
         "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         "display_name": "benchmark",
