@@ -23,6 +23,8 @@ class Row:
         What it may be, in words.
     met : bool
         Whether it is.
+    ratio : float, optional
+        The median of the ratios pair by pair, which drifts less than that of the medians.
     """
 
     name: str
@@ -31,11 +33,13 @@ class Row:
     bare: float | None = None
     limit: str = ""
     met: bool = True
+    ratio: float | None = None
 
     def __str__(self) -> str:
         """Return the row as one line."""
         bare = f"{self.bare:>10.4g}" if self.bare is not None else f"{'':>10}"
-        ratio = f"{self.ours / self.bare:>7.3f}" if self.bare else f"{'':>7}"
+        quotient = self.ratio or (self.ours / self.bare if self.bare else None)
+        ratio = f"{quotient:>7.3f}" if quotient else f"{'':>7}"
         limit = f"{self.limit}{'' if self.met else '  MISSED'}"
         return f"{self.name + ', ' + self.unit:<58} {self.ours:>10.4g} {bare} {ratio}  {limit}"
 
