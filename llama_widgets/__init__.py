@@ -7,6 +7,7 @@ neither llama.cpp nor the model hub.
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from .worker import Worker
 
 __version__ = "0.1.0"
+
+# Else logging's last resort prints warnings to stderr, which is whatever cell ran last.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _HOMES = {
     "Chat": ".chat.conversation",

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _log = logging.getLogger("llama_widgets.llama")
-_log.addHandler(logging.NullHandler())  # else logging's last resort prints warnings to stderr
 
 _LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR}  # enum ggml_log_level
 _CONTINUED = 5

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 logger = logging.getLogger("llama_widgets.downloads")
-logger.addHandler(logging.NullHandler())  # else logging's last resort prints to stderr
 
 State = Literal["waiting", "downloading", "verifying", "paused", "done", "failed", "cancelled"]
 
