@@ -373,7 +373,7 @@ class Worker:
 def _tell(listener: Callable[[Any], None], event: object) -> None:
     try:
         listener(event)
-    except Exception:
+    except (Exception, SystemExit):  # an exit() in somebody's callback would end the worker's thread and no one else
         logger.exception("a listener failed on %s", event)
 
 
@@ -401,7 +401,10 @@ def shared() -> Worker:
     global _shared  # noqa: PLW0603 - the one model in memory
     with _shared_lock:
         if _shared is None or _shared.closed:
-            _shared = Worker()
+            worker = Worker()
+            if _shared is not None:  # widgets that show the model of all go on showing it
+                worker._watchers = _shared._watchers  # noqa: SLF001
+            _shared = worker
         return _shared
 
 

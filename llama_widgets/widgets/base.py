@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -49,12 +50,12 @@ class LlamaWidget(anywidget.AnyWidget):
     )
 
     def __init__(self, **traits: Any) -> None:  # noqa: ANN401 - checked by the traits themselves
+        self._at_close: list[Callable[[], object]] = []
         for name in traits:
             if name.startswith("_") or name not in self.trait_names():
                 msg = f"{type(self).__name__} has no option {name!r}."
                 raise ParameterError(msg, f"Known: {', '.join(sorted(self._options()))}.")
         self._publisher: Publisher | None = None  # until the comm is open, the state travels with its opening
-        self._unwatch: list[Callable[[], None]] = []
         super().__init__(**traits)
         self._publisher = Publisher(self)
         self.on_msg(self._received)
@@ -96,16 +97,28 @@ class LlamaWidget(anywidget.AnyWidget):
         except Exception as error:  # noqa: BLE001 - shown in the widget; raised, it would be printed into some cell
             self.fail(error_event(request_id if isinstance(request_id, str) else "", error))
 
+    def show(self, **values: object) -> None:
+        """Set traits that only the kernel writes.
+
+        A user's observer that fails is logged and stops nothing: an answer ends whatever those do who look on.
+        """
+        for name, value in values.items():
+            try:
+                self.set_trait(name, value)
+            except (Exception, SystemExit):
+                logger.exception("an observer of %s failed", name)
+
     def fail(self, event: p.Error) -> None:
         """Show an error until the next thing succeeds."""
-        self.set_trait("error", {"code": event.code, "message": event.message, "hint": event.hint})
+        self.show(error={"code": event.code, "message": event.message, "hint": event.hint})
         self.publish(event)
 
     def close(self) -> None:
         """End the widget and all that it listens to."""
-        for unwatch in self._unwatch:
-            unwatch()
-        self._unwatch.clear()
+        # ipywidgets closes what is collected, even a widget whose constructor refused its arguments before this began.
+        actions, self._at_close = getattr(self, "_at_close", []), []
+        for action in actions:
+            action()
         super().close()
 
     def _on_ping(self, message: Message) -> None:
@@ -113,3 +126,38 @@ class LlamaWidget(anywidget.AnyWidget):
 
     def _received(self, _widget: object, content: object, _buffers: object) -> None:
         self.handle(content)
+
+
+class Coalesced:
+    """Runs an action after each call, but never in two threads at once.
+
+    Whoever calls while it runs leaves at once, and the thread that runs it does so once more. So the last run begins
+    after the last call, and what it reads then is what stays; and no lock is held while it runs, so that it may do
+    anything.
+    """
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self._action = action
+        self._lock = threading.Lock()
+        self._wanted = False
+        self._running = False
+
+    def __call__(self) -> None:
+        """Run the action, or see that it is run once more."""
+        with self._lock:
+            self._wanted = True
+            if self._running:
+                return
+            self._running = True
+        try:
+            while self._claim():
+                self._action()
+        except BaseException:
+            with self._lock:
+                self._running = False
+            raise
+
+    def _claim(self) -> bool:
+        with self._lock:
+            self._running, self._wanted = self._wanted, False
+            return self._running

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
+from ..errors import ParameterError
 from ..library import downloads
-from .base import LlamaWidget, bundle
+from ..library.job import Job
+from .base import Coalesced, LlamaWidget, bundle
 
 if TYPE_CHECKING:
     from .. import protocol as p
-    from ..library.job import Job
     from .messages import Pause, Resume
 
 
@@ -26,20 +27,21 @@ class Downloading(LlamaWidget):
 
     downloads = traitlets.List(traitlets.Dict(), read_only=True, help="The downloads, as plain data.").tag(sync=True)
 
-    def __init__(self, job: Job | None = None, **traits: Any) -> None:  # noqa: ANN401 - checked by the base
+    def __init__(self, job: object = None, **traits: Any) -> None:  # noqa: ANN401 - checked by the base
         super().__init__(**traits)
+        if not isinstance(job, (Job, type(None))):
+            msg = f"A download must be what lw.download() returned, not {type(job).__name__}."
+            raise ParameterError(msg, 'For example lw.DownloadProgress(lw.download("hf:user/repo:Q4_K_M")).')
         self._job = job
-        self._unwatch.append(downloads.shared().watch(self._changed))
-        self._show()
-
-    def _show(self) -> None:
-        self.set_trait("downloads", [job.to_dict() for job in self._jobs()])
+        self._draw_downloads = Coalesced(lambda: self.show(downloads=[job.to_dict() for job in self._jobs()]))
+        self._at_close.append(downloads.shared().watch(self._changed))
+        self._draw_downloads()
 
     def _jobs(self) -> list[Job]:
         return downloads.shared().jobs if self._job is None else [self._job]
 
     def _changed(self, _job: Job) -> None:
-        self._show()
+        self._draw_downloads()
 
     def _on_pause(self, message: Pause) -> None:
         downloads.shared().pause(message.target)

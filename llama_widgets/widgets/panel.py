@@ -14,14 +14,14 @@ from ..chat.turns import Change, Rejected, Reply, Snapshot, TurnChanged
 from ..errors import ParameterError
 from ..options import GenerationOptions
 from ..wire import build
-from .base import LlamaWidget, bundle
-from .selector import ModelSelector
+from .base import Coalesced, LlamaWidget, bundle
+from .selector import ModelName, ModelSelector
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 
     from ..chat.answer import Answer
-    from ..worker import ModelState, Worker
+    from ..worker import Worker
     from .messages import Ask, Clear, Hello
 
 _DEFAULTS = GenerationOptions()
@@ -76,7 +76,7 @@ class ChatPanel(LlamaWidget):
     _css = bundle("chat.css")
     _arguments = frozenset({"model", "system", "messages", "worker"})
 
-    model = traitlets.Unicode("", help="The model that answers: a path or a reference.").tag(sync=True)
+    model = ModelName("", help="The model that answers: a path or a reference.").tag(sync=True)
     system = traitlets.Unicode(None, allow_none=True, help="The system prompt.")
     temperature = _option("temperature")
     top_k = _option("top_k")
@@ -111,15 +111,20 @@ class ChatPanel(LlamaWidget):
         **traits: Any,  # noqa: ANN401 - checked by the base
     ) -> None:
         self._chat = Chat(model, system=system, messages=messages, worker=worker)
-        self._phase = ""
+        self._phase = ""  # of the answer in flight; changed under the lock of the conversation only
+        self._prefill: dict[str, Any] | None = None
+        self._draw_state = Coalesced(self._show_state)
         super().__init__(**traits, model=self._chat.model, system=system)
         selector = ModelSelector(self._chat.model, worker=worker)
         selector.on_load(self._adopt)
-        self.set_trait("selector", selector)
-        self.set_trait("messages", self._chat.messages)
-        self._unwatch.append(self._chat.worker.watch(self._model_changed))
+        self.show(selector=selector, messages=self._chat.messages)
         self._chat.watch(self._hear)  # for good: a panel that is closed while it answers still gets the last words
-        self._show_state()
+        self._at_close += (
+            self._chat.stop,
+            selector.close,
+            self._chat.worker.watch(lambda _: self._draw_state()),
+        )
+        self._draw_state()
 
     def submit(self, text: str, **options: Any) -> Answer:  # noqa: ANN401 - checked against GenerationOptions
         """Ask without waiting; see ``Chat.submit``."""
@@ -147,21 +152,20 @@ class ChatPanel(LlamaWidget):
 
     def stop(self) -> bool:
         """Stop the answer that is being made, keeping what was said; return whether there was one."""
+        running = self._chat.running
         stopping = self._chat.stop()
-        if stopping and self._chat.busy:
-            self._set_phase("stopping")
+
+        def show_it() -> None:
+            if stopping and self._chat.running == running:  # it may have ended, and another one begun
+                self._phase = "stopping"
+
+        self._chat.with_lock(show_it)
+        self._draw_state()
         return stopping
 
     def clear(self) -> None:
         """Forget the conversation; raises ``BusyError`` while it is answering."""
         self._chat.clear()
-
-    def close(self) -> None:
-        """Stop answering, keep ``messages``, and end the widget."""
-        self._chat.stop()
-        if self.selector is not None:
-            self.selector.close()
-        super().close()
 
     @traitlets.validate(*(name for name in _OPTIONS if name != "stop"), "stop_strings")
     def _check_option(self, proposal: Any) -> object:  # noqa: ANN401 - a traitlets Bunch
@@ -175,49 +179,41 @@ class ChatPanel(LlamaWidget):
         self._chat.model = self.model
         if self.selector is not None:
             self.selector.value = self.model
-        self._show_state()
+        self._draw_state()
 
     @traitlets.observe("system")
     def _system_given(self, _change: object) -> None:
         self._chat.system = self.system
 
     def _adopt(self, model: str) -> None:
-        self.set_trait("error", None)
-        self.model = model
-        self._show_state()
+        self.show(error=None, model=model)
 
     def _hear(self, change: p.Event | Change) -> None:
         match change:
             case TurnChanged():
                 if change.turn["role"] == "user":
-                    self.set_trait("error", None)
+                    self.show(error=None)
                     self._phase = "waiting"
                 self.publish(change)
-                self.set_trait("messages", self._chat.messages)
+                self.show(messages=self._chat.messages)
             case Rejected() | Snapshot():
                 self.publish(change)
-                self.set_trait("messages", self._chat.messages)
+                self.show(messages=self._chat.messages)
             case p.CompletionChunk():
-                if self._phase != "stopping":
-                    self._phase = "generating"
                 self.publish(change)
+                if self._phase in ("generating", "stopping"):
+                    return  # nothing else has changed, and this is the way of every token
+                self._phase = "generating"
             case p.CompletionDone():
                 self.publish(replace(change, text="", thoughts=""))  # the settled turn has just brought them
             case p.Progress() if change.operation == "prefill" and self._phase != "stopping":
                 self._phase = "prefill"
-                self.set_trait("progress", {"operation": "prefill", "done": change.done, "total": change.total})
+                self._prefill = {"operation": "prefill", "done": change.done, "total": change.total}
             case p.Error():
                 self.fail(change)
             case p.Info():
                 self.publish(change)
-        self._show_state()
-
-    def _model_changed(self, _state: ModelState) -> None:
-        self._show_state()
-
-    def _set_phase(self, phase: str) -> None:
-        self._phase = phase
-        self._show_state()
+        self._draw_state()
 
     def _show_state(self) -> None:
         """Set ``state``, ``running``, ``loaded`` and ``progress`` to what is so now."""
@@ -228,18 +224,12 @@ class ChatPanel(LlamaWidget):
         mine = held.loaded if held.loaded is not None and self.model and worker.is_loaded(self.model) else None
         loading = bool(held.loading and self.model and held.model == self.model)
         running = self._chat.running
-        if not running:
-            self._phase = ""
-        if loading and self._phase != "stopping":
-            state = "loading"
-            self.set_trait("progress", {"operation": "load", "done": held.done, "total": held.total})
-        else:
-            state = self._phase or ("ready" if self.model else "idle")
-            if state != "prefill":
-                self.set_trait("progress", None)
-        self.set_trait("loaded", mine.to_dict() if mine else None)
-        self.set_trait("running", running)
-        self.set_trait("state", state)
+        phase = self._phase if running else ""
+        progress = self._prefill if phase == "prefill" else None
+        state = phase or ("ready" if self.model else "idle")
+        if loading and phase != "stopping":
+            state, progress = "loading", {"operation": "load", "done": held.done, "total": held.total}
+        self.show(progress=progress, loaded=mine.to_dict() if mine else None, running=running, state=state)
 
     def _on_hello(self, message: Hello) -> None:
         self._chat.with_lock(lambda: self.publish(replace(self._chat.snapshot(), request_id=message.request_id)))
@@ -251,6 +241,6 @@ class ChatPanel(LlamaWidget):
         self.clear()
 
     def _on_abort(self, message: p.Abort) -> None:
-        stopped = self.stop() if message.target in (self.running, "generation", "all") else False
+        stopped = self.stop() if message.target in (self._chat.running, "generation", "all") else False
         text = "stopping" if stopped else "nothing was running"
         self.publish(p.Info(request_id=message.request_id, message=text, data={"target": message.target}))

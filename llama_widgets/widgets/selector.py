@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ from ..library import local
 from ..options import LoadOptions
 from ..requests import new_id
 from ..wire import build
-from ..worker import ModelState, Worker, shared
-from .base import bundle
+from ..worker import Worker, shared
+from .base import Coalesced, bundle
 from .download import Downloading
 
 if TYPE_CHECKING:
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
 
     from ..library.job import Job
     from .messages import Choose, Refresh
+
+
+class ModelName(traitlets.Unicode):  # type: ignore[type-arg]
+    """A model as it is named in messages; takes whatever constructors take, such as an entry of ``lw.models()``."""
+
+    def validate(self, obj: Any, value: Any) -> str:  # noqa: ANN401 - as traitlets declares it
+        """Return the name."""
+        return str(super().validate(obj, model_text(value)))
 
 
 class ModelSelector(Downloading):
@@ -53,7 +62,7 @@ class ModelSelector(Downloading):
     _css = bundle("selector.css")
     _arguments = frozenset({"value", "folder", "worker"})
 
-    value = traitlets.Unicode("", help="The chosen model: a path or a reference.").tag(sync=True)
+    value = ModelName("", help="The chosen model: a path or a reference.").tag(sync=True)
     folder = traitlets.Unicode("", help="One more folder to look for GGUF files in.").tag(sync=True)
     models = traitlets.List(traitlets.Dict(), read_only=True, help="The models on this machine.").tag(sync=True)
     loaded = traitlets.Unicode("", read_only=True, help="The path of the model in memory.").tag(sync=True)
@@ -69,11 +78,12 @@ class ModelSelector(Downloading):
         worker: Worker | None = None,
         **traits: Any,  # noqa: ANN401 - checked by the base
     ) -> None:
-        super().__init__(value=model_text(value), folder=model_text(folder), **traits)
+        super().__init__(value=value, folder=_folder_text(folder), **traits)
         self._own_worker = worker
         self._load_callbacks: list[Callable[[str], None]] = []
-        self._unwatch.append(self.worker.watch(self._model_changed))
-        self._model_changed(self.worker.model_state)
+        self._draw_model = Coalesced(self._show_model)
+        self._at_close.append(self.worker.watch(lambda _: self._draw_model()))
+        self._draw_model()
         self.refresh()
 
     @property
@@ -83,8 +93,7 @@ class ModelSelector(Downloading):
 
     def refresh(self) -> None:
         """Look again what is on this machine."""
-        found = [model.to_dict() for model in local.models(self.folder or None)]
-        self.set_trait("models", found)
+        self.show(models=[model.to_dict() for model in local.models(self.folder or None)])
 
     def load(self, model: object = None, **options: Any) -> str:  # noqa: ANN401 - checked against LoadOptions
         """Start to load ``model``, by default the chosen one, with ``LoadOptions``; return the request's id."""
@@ -105,10 +114,10 @@ class ModelSelector(Downloading):
         if self._publisher is not None:  # not while the constructor runs, which looks itself
             self.refresh()
 
-    def _model_changed(self, state: ModelState) -> None:
-        self.set_trait("loaded", state.loaded.path if state.loaded else "")
+    def _show_model(self) -> None:
+        state = self.worker.model_state
         loading = {"request_id": state.loading, "name": state.model, "done": state.done, "total": state.total}
-        self.set_trait("loading", loading if state.loading else None)
+        self.show(loaded=state.loaded.path if state.loaded else "", loading=loading if state.loading else None)
 
     def _jobs(self) -> list[Job]:
         return [job for job in super()._jobs() if not job.ended or job.state == "failed"]
@@ -119,7 +128,7 @@ class ModelSelector(Downloading):
             self.refresh()
 
     def _submit_load(self, command: p.LoadModel) -> str:
-        self.set_trait("error", None)
+        self.show(error=None)
         self.value = command.model
         self.worker.submit(command, self._hear)
         return command.request_id
@@ -139,7 +148,7 @@ class ModelSelector(Downloading):
             self._hear(event)
 
     def _on_choose(self, message: Choose) -> None:
-        self.set_trait("error", None)
+        self.show(error=None)
         self.value = message.model
 
     def _on_refresh(self, message: Refresh) -> None:
@@ -156,13 +165,22 @@ class ModelSelector(Downloading):
         self._submit_load(message)
 
     def _on_unload_model(self, message: p.UnloadModel) -> None:
-        self.set_trait("error", None)
+        self.show(error=None)
         self.worker.submit(message, self._hear)
 
     def _on_download_model(self, message: p.DownloadModel) -> None:
-        self.set_trait("error", None)
+        self.show(error=None)
         self.worker.submit(message, self._hear_download)
 
     def _on_abort(self, message: p.Abort) -> None:
         if not self.worker.abort(message.target):
             super()._on_abort(message)
+
+
+def _folder_text(folder: object) -> str:
+    if folder is None:
+        return ""
+    if isinstance(folder, (str, os.PathLike)):
+        return os.fsdecode(folder)
+    msg = f"A folder must be a path, not {type(folder).__name__}."
+    raise ParameterError(msg, "For example folder='~/models'.")

@@ -307,11 +307,14 @@ def test_closing_ends_what_runs_and_what_waits(make: Callable[..., Worker]) -> N
     worker.close()
 
 
-def test_a_listener_that_fails_harms_nobody(make: Callable[..., Worker], caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("failure", [ZeroDivisionError, SystemExit])
+def test_a_listener_that_fails_harms_nobody(
+    make: Callable[..., Worker], caplog: pytest.LogCaptureFixture, failure: type[BaseException]
+) -> None:
     worker = make()
 
     def broken(_: p.Event) -> None:
-        raise ZeroDivisionError
+        raise failure
 
     worker.submit(generate("b"), broken)
     ear = Ear()
