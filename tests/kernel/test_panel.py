@@ -94,12 +94,31 @@ def test_interrupting_a_blocking_ask_keeps_the_partial_answer(kernel: Kernel, pa
     assert kernel.run("panel.ask('Hello', max_tokens=3).usage.cached_tokens > 0").result == "True"
 
 
+class Control:
+    """The control comm of a front end, on a subshell as JupyterLab makes it; absent where the kernel has none."""
+
+    def __init__(self, kernel: Kernel, panel: str, kernel_name: str) -> None:
+        self._kernel, self._panel = kernel, panel
+        self.works = kernel_name == "llama-widgets-ipykernel7"
+        if self.works:
+            self._subshell = kernel.create_subshell()
+            self._comm = kernel.open_comm("llama_widgets.control", subshell=self._subshell)
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send as the front end does: on the control comm, or else as the widget's own message."""
+        if self.works:
+            self._kernel.send(self._comm, {**message, "widget": self._panel}, subshell=self._subshell)
+        else:
+            self._kernel.send_custom(self._panel, message)
+
+
 def test_stop_while_a_cell_awaits(kernel: Kernel, panel: str, kernel_name: str) -> None:
+    control = Control(kernel, panel, kernel_name)
     request = kernel.start(f"reply = await panel.ask_async({LONG!r})\nprint(reply.stop_reason, len(reply.text) > 0)")
     kernel.until(lambda: bool(kernel.customs(panel, "completion_chunk")))
     running = kernel.customs(panel, "completion_chunk")[0]["request_id"]
-    kernel.send_custom(panel, {"type": "abort", "request_id": "a", "target": running})
-    if kernel_name == "llama-widgets-ipykernel7":
+    control.send({"type": "abort", "request_id": "a", "target": running})
+    if control.works:
         assert kernel.outcome(request).stdout == "abort True\n"
         return
     kernel.interrupt()  # ipykernel 6 takes no message before the cell ends; interrupting it is the way
@@ -109,30 +128,21 @@ def test_stop_while_a_cell_awaits(kernel: Kernel, panel: str, kernel_name: str) 
 
 
 def test_stop_while_a_cell_blocks(kernel: Kernel, panel: str, kernel_name: str) -> None:
-    control = None
-    subshell = None
-    if kernel_name == "llama-widgets-ipykernel7":
-        subshell = kernel.create_subshell()
-        control = kernel.open_comm("llama_widgets.control", subshell=subshell)
+    control = Control(kernel, panel, kernel_name)
     ask(kernel, panel, LONG)
     wait_for_chunk(kernel, panel)
     request = kernel.start("import time\npanel.height = '400px'\nprint('blocking', flush=True)\ntime.sleep(600)")
     kernel.wait_for(lambda message: message["msg_type"] == "stream", of=request)
-    if control is not None:
-        kernel.send(control, {"type": "ping", "request_id": "p", "widget": panel}, subshell=subshell)
+    if control.works:
+        control.send({"type": "ping", "request_id": "p"})
         kernel.until(lambda: bool(kernel.customs(panel, "pong")))
-        abort = {"type": "abort", "request_id": "a", "target": "q", "widget": panel}
-        kernel.send(control, abort, subshell=subshell)
+    control.send({"type": "abort", "request_id": "a", "target": "q"})
+    if control.works:
         assert wait_for_end(kernel, panel)["stop_reason"] == "abort"
         assert request not in kernel._replies, "the cell still runs"
-        kernel.interrupt()
-        kernel.outcome(request)
-    else:
-        # No subshells: the abort waits for the cell, and interrupting the kernel lets it through.
-        kernel.send_custom(panel, {"type": "abort", "request_id": "a", "target": "q"})
-        kernel.interrupt()
-        kernel.outcome(request)
-        assert wait_for_end(kernel, panel)["stop_reason"] == "abort"
+    kernel.interrupt()
+    kernel.outcome(request)
+    assert wait_for_end(kernel, panel)["stop_reason"] == "abort"
 
 
 def test_prints_during_a_load_are_the_users_own(kernel: Kernel) -> None:
