@@ -93,6 +93,23 @@ def test_choose_load_ask_stop_ask_with_the_keyboard_alone(notebook: Open) -> Non
     expect(nb.output(2)).to_contain_text("'stop_reason': 'abort'")
 
 
+def test_stop_while_the_prompt_is_read_and_the_next_answer_is_right(notebook: Open) -> None:
+    nb = notebook([PANEL, "panel.messages[-1]['stop_reason'], panel.messages[-1]['usage']"])
+    nb.run(0)
+    panel = nb.output(0)
+    message_box(panel).fill("word " * 4000)
+    message_box(panel).press("Enter")
+    expect(status(panel)).to_have_text(re.compile(r"Reading the prompt · [\d,]+ of 4,\d+"))
+    message_box(panel).press("Escape")
+    wait_until_ready(panel)
+    nb.run(1)
+    expect(nb.output(1)).to_contain_text("'completion_tokens': 0")
+    ask(nb.page, panel, "Say hello.")
+    wait_for_text(panel, 1)
+    message_box(panel).press("Escape")
+    wait_until_ready(panel)
+
+
 def test_shift_enter_breaks_the_line_and_does_not_run_the_cell(notebook: Open) -> None:
     nb = notebook(["n = globals().get('n', 0) + 1\n" + PANEL, "n"])
     nb.run(0)
