@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import types
 import typing
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
 from .errors import ParameterError, ProtocolError
@@ -78,7 +78,7 @@ def build(cls: type[T], values: dict[str, Any], *, where: str, error: type[Proto
     checked = {}
     for name, spec in declared.items():
         if name in values:
-            checked[name] = _check(values[name], hints[name], name, spec.metadata.get("range"), where, error)
+            checked[name] = _check(values[name], hints[name], spec, where, error)
         elif spec.default is MISSING and spec.default_factory is MISSING:
             msg = f"{name!r} is missing in {where}."
             raise error(msg)
@@ -88,11 +88,11 @@ def build(cls: type[T], values: dict[str, Any], *, where: str, error: type[Proto
 def _check(
     value: Any,  # noqa: ANN401 - whatever JSON holds
     hint: Any,  # noqa: ANN401 - whatever an annotation is
-    name: str,
-    bounds: tuple[float | None, float | None] | None,
+    spec: Field[Any],
     where: str,
     error: type[ProtocolError | ParameterError],
 ) -> Any:  # noqa: ANN401
+    name = spec.name
     if is_dataclass(hint) and isinstance(hint, type):
         if isinstance(value, hint):
             return value
@@ -100,9 +100,9 @@ def _check(
             return build(hint, value, where=name, error=ParameterError)
     elif not _fits(value, hint):
         msg = f"{name!r} of {where} must be {_words(hint)}, not {_shown(value)}."
-        raise error(msg)
+        raise error(msg, _default(spec))
     else:
-        _check_range(value, bounds, name, error)
+        _check_range(value, spec, error)
         return float(value) if hint is float else value
     msg = f"{name!r} of {where} must be an object, not {_shown(value)}."
     raise error(msg)
@@ -127,19 +127,22 @@ def _fits(value: object, hint: Any) -> bool:  # noqa: ANN401
     return isinstance(value, hint)
 
 
-def _check_range(
-    value: object,
-    bounds: tuple[float | None, float | None] | None,
-    name: str,
-    error: type[ProtocolError | ParameterError],
-) -> None:
+def _check_range(value: object, spec: Field[Any], error: type[ProtocolError | ParameterError]) -> None:
+    bounds: tuple[float | None, float | None] | None = spec.metadata.get("range")
     if bounds is None or isinstance(value, (str, bool)) or not isinstance(value, (int, float)):
         return
     low, high = bounds
     if (low is not None and value < low) or (high is not None and value > high):
-        allowed = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
-        msg = f"{name!r} must be {allowed}, not {value!r}."
-        raise error(msg)
+        allowed = f"at least {low:,}" if high is None else f"between {low:,} and {high:,}"
+        msg = f"{spec.name!r} must be {allowed}, not {_shown(value)}."
+        raise error(msg, _default(spec))
+
+
+def _default(spec: Field[Any]) -> str:
+    """Return what to say to somebody who does not know what to give."""
+    if spec.default_factory is not MISSING:
+        return f"The default is {spec.default_factory()!r}."
+    return "" if spec.default is MISSING else f"The default is {spec.default!r}."
 
 
 def _words(hint: Any) -> str:  # noqa: ANN401
