@@ -235,8 +235,9 @@ class Worker:
 
     def _start_thread(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="llama-widgets-worker", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="llama-widgets-worker", daemon=True)
+            thread.start()  # it may fail: then the next request tries again
+            self._thread = thread
 
     def _run(self) -> None:
         while (request := self._queue.get()) is not None:

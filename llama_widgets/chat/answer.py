@@ -7,9 +7,11 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from ..requests import wait
+from .turns import Reply
 
 if TYPE_CHECKING:
-    from .turns import Reply, Turn
+    from ..protocol import CompletionDone
+    from .turns import Turn
 
 
 class Answer:
@@ -36,3 +38,22 @@ class Answer:
     def wait(self) -> Reply:
         """Wait for the end; a KeyboardInterrupt is raised at once, and ends the waiting only."""
         return wait(self.future)
+
+    def settle(self, done: CompletionDone) -> None:
+        """Give the reply to those who wait."""
+        self.pieces.put(None)
+        self.future.set_result(
+            Reply(
+                text=done.text,
+                stop_reason=done.stop_reason,
+                usage=done.usage,
+                timings=done.timings,
+                thoughts=done.thoughts,
+                model=self.model,
+            )
+        )
+
+    def fail(self, error: Exception) -> None:
+        """Raise ``error`` where someone waits."""
+        self.pieces.put(None)
+        self.future.set_exception(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import queue
 import threading
@@ -12,16 +13,22 @@ from typing import TYPE_CHECKING, Any, cast
 from .. import protocol as p
 from ..errors import BusyError, NoModelError, ParameterError, from_code
 from ..options import GenerationOptions, LoadOptions
-from ..requests import SLICE_S, new_id
+from ..requests import SLICE_S, error_event, new_id
 from ..wire import build
 from ..worker import Worker, shared
 from .answer import Answer
-from .turns import Change, Rejected, Reply, Role, Snapshot, Turn, TurnChanged
+from .turns import Change, Rejected, Snapshot, Turn, TurnChanged, prompt, read_turns, without_lone_surrogates
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 
+    from .turns import Reply
+
     Watcher = Callable[[p.Event | Change], None]
+
+logger = logging.getLogger(__name__)
+
+_POLL_S = 0.01
 
 
 class Chat:
@@ -65,10 +72,11 @@ class Chat:
         self._own_worker = worker
         self._watchers: list[Watcher] = []
         self._answer: Answer | None = None
+        self._teller = 0  # the thread that calls the watchers
         self.model = model
         self.system = system
         self.options = self._checked(GenerationOptions(), options)
-        self._turns = [_turn(message) for message in messages]
+        self._turns = read_turns(messages)
 
     @property
     def worker(self) -> Worker:
@@ -93,7 +101,7 @@ class Chat:
     def system(self, system: object) -> None:
         if not isinstance(system, (str, type(None))):
             msg = f"The system prompt must be text, not {type(system).__name__}."
-            raise ParameterError(msg)
+            raise ParameterError(msg, "None is no system prompt.")
         self._system = system
 
     @property
@@ -104,7 +112,7 @@ class Chat:
 
     @messages.setter
     def messages(self, messages: Iterable[Mapping[str, Any]]) -> None:
-        turns = [_turn(message) for message in messages]
+        turns = read_turns(messages)
         with self._lock:
             self._forbid_busy()
             self._turns = turns
@@ -149,25 +157,32 @@ class Chat:
         """
         if not isinstance(text, str):
             msg = f"A question must be text, not {type(text).__name__}."
-            raise ParameterError(msg)
+            raise ParameterError(msg, "For example chat.ask('Why is the sky blue?').")
         if not text.strip():
             msg = "The message is empty."
             raise ParameterError(msg, "Write something for the model to answer.")
-        text = _without_lone_surrogates(text)
+        text = without_lone_surrogates(text)
         checked = self._checked(self.options, options)
         model = self._named_model()
-        with self._lock:
-            self._forbid_busy()
-            question, turn = Turn(role="user", pieces=[text]), Turn(role="assistant", pieces=[])
-            self._turns.append(question)
-            command = p.GenerateChatCompletion(
-                request_id=request_id or new_id(), messages=self._prompt(), options=checked, model=model
-            )
-            self._turns.append(turn)
-            self._answer = answer = Answer(command.request_id, question, turn, model)
-            for added in (question, turn):
-                self._tell(TurnChanged(request_id=answer.request_id, turn=added.to_dict()))
-        self.worker.submit(command, lambda event: self._hear(answer, event))
+        question, turn = Turn(role="user", pieces=[text]), Turn(role="assistant", pieces=[])
+        answer = Answer(request_id or new_id(), question, turn, model)
+        try:
+            with self._lock:
+                self._forbid_busy()
+                self._answer = answer
+                self._turns += (question, turn)
+                command = p.GenerateChatCompletion(
+                    request_id=answer.request_id,
+                    messages=prompt(self._turns, self.system),
+                    options=checked,
+                    model=model,
+                )
+                for added in (question, turn):
+                    self._tell(TurnChanged(request_id=answer.request_id, turn=added.to_dict()))
+            self.worker.submit(command, lambda event: self._hear(answer, event))
+        except BaseException as error:  # an interrupt of the kernel comes anywhere, and nobody else would end this
+            self._give_up(answer, error)
+            raise
         return answer
 
     def ask(self, text: str, **options: Any) -> Reply:  # noqa: ANN401
@@ -177,15 +192,13 @@ class Chat:
         ``KeyboardInterrupt``, so that a loop of questions ends too. Takes and raises what ``submit`` does, and what
         goes wrong while the model loads and answers.
         """
-        self.worker.forbid_own_thread()
-        answer: Answer | None = None
+        self._forbid_waiting()
+        answer = self.submit(text, **options)
         try:
-            answer = self.submit(text, **options)
             return answer.wait()
         except KeyboardInterrupt:
-            self.stop()
-            if answer is not None:
-                answer.future.exception()  # a few milliseconds: the partial answer is in place when the cell ends
+            self._leave(answer)
+            answer.future.exception()  # a few milliseconds: the partial answer is in place when the cell ends
             raise
 
     async def ask_async(self, text: str, **options: Any) -> Reply:  # noqa: ANN401
@@ -193,24 +206,30 @@ class Chat:
         answer = self.submit(text, **options)
         try:
             return await asyncio.wrap_future(answer.future)
-        except asyncio.CancelledError:
-            self.stop()
-            raise
+        finally:
+            self._leave(answer)
 
     def stream(self, text: str, **options: Any) -> Iterator[str]:  # noqa: ANN401
         """Ask and return the answer piece by piece as it is made; leaving the loop early stops it."""
-        self.worker.forbid_own_thread()
-        answer = self.submit(text, **options)
-        return self._pieces(answer)
+        self._forbid_waiting()
+        return self._pieces(self.submit(text, **options))
 
     async def stream_async(self, text: str, **options: Any) -> AsyncIterator[str]:  # noqa: ANN401
         """Ask and yield the answer piece by piece, as ``stream`` does, without blocking the event loop."""
-        pieces = self.stream(text, **options)
+        answer = self.submit(text, **options)
         try:
-            while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+            while True:
+                try:
+                    piece = answer.pieces.get_nowait()
+                except queue.Empty:
+                    await asyncio.sleep(_POLL_S)  # not in a thread, which a cancelled task would leave behind
+                    continue
+                if piece is None:
+                    break
                 yield piece
         finally:
-            cast("Any", pieces).close()
+            self._leave(answer)
+        answer.wait()
 
     def load(self, **options: Any) -> p.ModelLoaded:  # noqa: ANN401 - checked against LoadOptions
         """Load the model now, not with the first question, and wait for it.
@@ -280,24 +299,10 @@ class Chat:
             raise NoModelError(msg, "Choose one in the panel, or name one: chat.model = lw.models()[0].")
         return self.model
 
-    def _prompt(self) -> list[dict[str, Any]]:
-        """Return the messages for the template, with strictly alternating roles.
-
-        An answer that was stopped before its first token said nothing, and its question would be followed by the next
-        one, which many templates refuse: the two questions become one.
-        """
-        prompt: list[dict[str, Any]] = []
-        for turn in self._turns:
-            if not turn.content and turn.role == "assistant":
-                continue
-            if prompt and prompt[-1]["role"] == turn.role == "user":
-                prompt[-1] = {"role": "user", "content": f"{prompt[-1]['content']}\n\n{turn.content}"}
-            else:
-                prompt.append({"role": turn.role, "content": turn.content})
-        return [{"role": "system", "content": self.system}, *prompt] if self.system else prompt
-
     def _hear(self, answer: Answer, event: p.Event) -> None:
         with self._lock:
+            if self._answer is not answer:
+                return  # it has ended
             if isinstance(event, p.CompletionDone):
                 self._settle(answer, event)
             elif isinstance(event, p.Error):
@@ -313,33 +318,39 @@ class Chat:
         answer.turn.pieces[:] = [done.text]
         answer.turn.done = done
         self._answer = None
-        self._tell(TurnChanged(request_id=answer.request_id, turn=answer.turn.to_dict()))
-        self._tell(done)
-        answer.pieces.put(None)
-        answer.future.set_result(
-            Reply(
-                text=done.text,
-                stop_reason=done.stop_reason,
-                usage=done.usage,
-                timings=done.timings,
-                thoughts=done.thoughts,
-                model=answer.model,
-            )
-        )
+        try:
+            self._tell(TurnChanged(request_id=answer.request_id, turn=answer.turn.to_dict()))
+            self._tell(done)
+        finally:
+            answer.settle(done)
 
     def _fail(self, answer: Answer, error: p.Error) -> None:
         self._answer = None
-        if answer.turn.content:  # what was said stays
-            answer.turn.error = error.message
-            self._tell(TurnChanged(request_id=answer.request_id, turn=answer.turn.to_dict()))
-        else:
-            self._turns.remove(answer.turn)
-            self._turns.remove(answer.question)
-            text, turn = answer.question.content, answer.question.id
-            self._tell(Rejected(request_id=answer.request_id, text=text, turn=turn))
-        self._tell(error)
-        answer.pieces.put(None)
-        answer.future.set_exception(from_code(error.code, error.message, error.hint))
+        try:
+            if answer.turn.content:  # what was said stays
+                answer.turn.error = error.message
+                self._tell(TurnChanged(request_id=answer.request_id, turn=answer.turn.to_dict()))
+            else:
+                self._turns = [turn for turn in self._turns if turn not in (answer.question, answer.turn)]
+                text, turn = answer.question.content, answer.question.id
+                self._tell(Rejected(request_id=answer.request_id, text=text, turn=turn))
+            self._tell(error)
+        finally:
+            answer.fail(from_code(error.code, error.message, error.hint))
+
+    def _give_up(self, answer: Answer, error: BaseException) -> None:
+        """End an answer that could not be asked for, or was interrupted while it was."""
+        if self._answer is answer:
+            self._leave(answer)
+            if isinstance(error, KeyboardInterrupt):
+                self._hear(answer, p.CompletionDone(request_id=answer.request_id, text="", stop_reason="abort"))
+            else:
+                self._hear(answer, error_event(answer.request_id, error))
+
+    def _leave(self, answer: Answer) -> None:
+        """Stop an answer that nobody waits for any more, if it has not ended."""
+        if not answer.future.done():
+            self.worker.abort(answer.request_id)
 
     def _pieces(self, answer: Answer) -> Iterator[str]:
         try:
@@ -352,19 +363,31 @@ class Chat:
                     break
                 yield piece
         finally:
-            if not answer.future.done():
-                self.worker.abort(answer.request_id)
-        if (error := answer.future.exception()) is not None:
-            raise error
+            self._leave(answer)
+        answer.wait()
 
     def _forbid_busy(self) -> None:
         if self._answer is not None:
             msg = "This conversation is still answering."
             raise BusyError(msg, "Wait for it, or stop it first.")
 
+    def _forbid_waiting(self) -> None:
+        """Raise ``BusyError`` inside callbacks, where waiting for an answer would wait for ever."""
+        self.worker.forbid_own_thread()
+        if self._teller == threading.get_ident():
+            msg = "An answer cannot be waited for inside a callback of its conversation."
+            raise BusyError(msg, "Start it without waiting, with submit(), or from another thread.")
+
     def _tell(self, change: p.Event | Change) -> None:
-        for watcher in tuple(self._watchers):
-            watcher(change)
+        before, self._teller = self._teller, threading.get_ident()
+        try:
+            for watcher in tuple(self._watchers):
+                try:
+                    watcher(change)
+                except (Exception, SystemExit):  # an answer ends whatever those do who look on
+                    logger.exception("a watcher of a conversation failed")
+        finally:
+            self._teller = before
 
     @staticmethod
     def _checked(base: GenerationOptions, options: dict[str, Any]) -> GenerationOptions:
@@ -383,16 +406,3 @@ def model_text(model: object) -> str:
         msg = f"A model must be a path or a reference, not {type(model).__name__}."
         raise ParameterError(msg, 'For example "hf:user/repo:Q4_K_M", or an entry of lw.models().')
     return named
-
-
-def _without_lone_surrogates(text: str) -> str:
-    """Return ``text`` as UTF-8 can carry it: a lone half of a surrogate pair becomes U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _turn(message: Mapping[str, Any]) -> Turn:
-    role, content = message.get("role"), message.get("content")
-    if role not in ("system", "user", "assistant") or not isinstance(content, str):
-        msg = f"A message needs a role (user, assistant) and content as text, not {message!r:.80}."
-        raise ParameterError(msg)
-    return Turn(role=cast("Role", role), pieces=[_without_lone_surrogates(content)])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+from ..errors import ParameterError
 from ..protocol import CompletionDone, Timings, Usage
 from ..requests import new_id
 from ..wire import Message
 
 Role = Literal["system", "user", "assistant"]
+
+_EXAMPLE = "For example [{'role': 'user', 'content': 'Hello'}]."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +79,44 @@ class Turn:
         if self.error:
             plain["stop_reason"] = "error"
         return plain
+
+
+def read_turns(messages: object) -> list[Turn]:
+    """Return the turns of a conversation that somebody gives as a list of dicts."""
+    if not isinstance(messages, Iterable):
+        msg = f"A conversation must be a list of messages, not {type(messages).__name__}."
+        raise ParameterError(msg, _EXAMPLE)
+    return [_read_turn(message) for message in messages]
+
+
+def _read_turn(message: object) -> Turn:
+    role, content = (message.get("role"), message.get("content")) if isinstance(message, Mapping) else (None, None)
+    if role not in ("system", "user", "assistant") or not isinstance(content, str):
+        msg = f"A message needs a role (user, assistant) and content as text, not {message!r:.80}."
+        raise ParameterError(msg, _EXAMPLE)
+    return Turn(role=cast("Role", role), pieces=[without_lone_surrogates(content)])
+
+
+def without_lone_surrogates(text: str) -> str:
+    """Return ``text`` as UTF-8 can carry it: a lone half of a surrogate pair becomes U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def prompt(turns: Iterable[Turn], system: str | None) -> list[dict[str, Any]]:
+    """Return the messages for the template, with strictly alternating roles.
+
+    An answer that was stopped before its first token said nothing, and its question would be followed by the next one,
+    which many templates refuse: the two questions become one.
+    """
+    messages: list[dict[str, Any]] = []
+    for turn in turns:
+        if not turn.content and turn.role == "assistant":
+            continue
+        if messages and messages[-1]["role"] == turn.role == "user":
+            messages[-1] = {"role": "user", "content": f"{messages[-1]['content']}\n\n{turn.content}"}
+        else:
+            messages.append({"role": turn.role, "content": turn.content})
+    return [{"role": "system", "content": system}, *messages] if system else messages
 
 
 # What a conversation tells those who watch it, beside the events of the worker.
