@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import re
 import threading
 from dataclasses import replace
@@ -18,7 +19,6 @@ from .process import Order
 from .references import Reference, absolute, parse
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable
 
     from ..protocol import DownloadModel, Event
@@ -63,6 +63,16 @@ class Downloads:
         token: str | None = None,
     ) -> Job:
         """Start a download, or resume it, and return at once; see ``llama_widgets.download``."""
+        text = (str, type(None))
+        for name, value, types in (
+            ("reference", reference, str),
+            ("revision", revision, text),
+            ("directory", directory, (*text, os.PathLike)),
+            ("token", token, text),
+        ):
+            if not isinstance(value, types):
+                msg = f"The {name} of a download must be text, not {type(value).__name__}."
+                raise ParameterError(msg, 'For example download("hf:user/repo:Q4_K_M").')
         parsed = parse(reference)
         if parsed.path is not None:
             msg = f"{reference!r} is a path on this machine, not a model of the hub."
@@ -72,7 +82,8 @@ class Downloads:
             msg = "The token has characters that no token has."
             raise ParameterError(msg, "Copy it anew, as one line of letters and digits.")
         if revision is not None:
-            parsed = replace(parsed, revision=revision)
+            # Read again, as it becomes part of paths in the cache.
+            parsed = parse(str(replace(parsed, revision=revision)))
         order = Order(
             reference=parsed,
             cache=str(cache_folder()),
@@ -243,6 +254,18 @@ class _Reporter:
 
 _shared: Downloads | None = None
 _shared_lock = threading.Lock()
+
+
+def _forget_after_fork() -> None:
+    # The processes that download are the parent's: the end of a forked child must not end them.
+    global _shared, _shared_lock
+    if _shared is not None:
+        atexit.unregister(_shared.close)
+    _shared, _shared_lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_forget_after_fork)
 
 
 def shared() -> Downloads:

@@ -25,6 +25,8 @@ _HUB = re.compile(
     r"(?::(?P<quantisation>[\w.-]+)|/(?P<file>[^@\0\\]+\.gguf))?(?:@(?P<late>[^\s@:]+))?",
     re.IGNORECASE | re.ASCII,
 )
+_LONGEST = 4096
+"""No path is longer on most systems, and what is has been pasted by mistake."""
 _LOOKS_LOCAL = re.compile(r"[./~\\]|[A-Za-z]:[\\/]")
 _HINT = "Write hf:user/repo/file.gguf, hf:user/repo:Q4_K_M, or the path of a GGUF file."
 
@@ -58,6 +60,9 @@ def parse(text: str) -> Reference:
     text = text.strip()
     if not text:
         msg = "No model is named."
+        raise UnknownReferenceError(msg, _HINT)
+    if len(text) > _LONGEST:
+        msg = f"{_shown(text)} is not a reference to a model."
         raise UnknownReferenceError(msg, _HINT)
     path = absolute(text)
     if os.path.lexists(path):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from llama_widgets.errors import ClosedError, UnknownReferenceError
+from llama_widgets.errors import ClosedError, ParameterError, UnknownReferenceError
 from llama_widgets.protocol import DownloadDone, DownloadModel, Error, Event, Info, Progress
 from tests.unit.conftest import FILES, MEGABYTE, NAME, children, until
 
@@ -16,6 +19,23 @@ if TYPE_CHECKING:
 
     from llama_widgets.library.downloads import Downloads
     from tests.hub import Hub
+
+
+FORK = """
+import os, sys, time
+from llama_widgets.library.downloads import shared
+
+job = shared().download("hf:user/repo")
+while job.done < int(sys.argv[1]):
+    time.sleep(0.01)
+child = os.fork()
+if child == 0:
+    sys.exit()  # which runs what was registered for the end, as os._exit does not
+assert os.waitpid(child, 0)[1] == 0
+print(job.state, flush=True)
+sys.stdin.readline()
+print(job.wait(60).stat().st_size)
+"""
 
 
 def ends(events: list[Event]) -> list[Event]:
@@ -76,6 +96,41 @@ def test_a_request_that_cannot_begin_is_an_error(downloads: Downloads, tmp_path:
     assert [getattr(event, "code", None) for event in events] == ["unknown_reference"] * 2
     with pytest.raises(UnknownReferenceError):
         downloads.download("nonsense")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"reference": 5},
+        {"reference": None},
+        {"revision": 5},
+        {"token": b"hf_good"},
+        {"directory": 5},
+    ],
+)
+def test_arguments_of_the_wrong_type_are_named(downloads: Downloads, arguments: dict[str, Any]) -> None:
+    with pytest.raises(ParameterError, match=next(iter(arguments))) as raised:
+        downloads.download(**{"reference": "hf:user/repo", **arguments})
+    assert raised.value.hint
+    assert not downloads.jobs
+
+
+@pytest.mark.parametrize("revision", ["../../escape", "a b"])
+def test_a_revision_that_cannot_be_one_is_refused(downloads: Downloads, revision: str) -> None:
+    with pytest.raises(UnknownReferenceError):
+        downloads.download("hf:user/repo:Q8_0", revision=revision)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_the_end_of_a_forked_child_ends_no_download(hub: Hub) -> None:
+    hub.hold_at = MEGABYTE
+    command = [sys.executable, "-c", FORK, str(MEGABYTE)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        state = process.stdout.readline()
+        hub.hold_at = None
+        rest, _ = process.communicate("go on\n", timeout=60)
+    assert (process.returncode, state, rest) == (0, "downloading\n", f"{len(FILES[NAME])}\n")
 
 
 def test_closing_ends_all_and_each_request(hub: Hub, downloads: Downloads) -> None:
