@@ -257,7 +257,7 @@ _shared_lock = threading.Lock()
 
 
 def _forget_after_fork() -> None:
-    # The processes that download are the parent's: the end of a forked child must not end them.
+    # The threads that read and tell are the parent's, and so are its downloads.
     global _shared, _shared_lock
     if _shared is not None:
         atexit.unregister(_shared.close)
