@@ -24,7 +24,7 @@ export function Header({ traits, used, open, canClear, onToggle, onClear }: Head
       </button>
       {loaded && (
         <span class="lw-muted lw-small lw-ellipsis lw-facts">
-          {roughBytes(loaded.memory)} in memory · {count(loaded.n_ctx)} tokens
+          {roughBytes(loaded.memory)} in memory{used === null && ` · ${count(loaded.n_ctx)} tokens`}
         </span>
       )}
       <span class="lw-spring" />

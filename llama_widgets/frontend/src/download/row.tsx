@@ -54,6 +54,7 @@ export function DownloadRow({ download, send }: RowProps) {
     </button>
   );
   const ended = state === "done" || state === "cancelled";
+  const working = state === "waiting" || state === "downloading" || state === "verifying";
   return (
     <div class="lw-download" data-state={state}>
       <div class="lw-row">
@@ -66,7 +67,7 @@ export function DownloadRow({ download, send }: RowProps) {
         {(state === "paused" || state === "failed") && order("resume", "Resume")}
         {!ended && order("abort", "Cancel")}
       </div>
-      {state !== "cancelled" && <Bar name={name} percent={percent(done, total)} text={text} />}
+      {(total !== null || working) && <Bar name={name} percent={percent(done, total)} text={text} />}
       <Alert error={failure(download.error)} />
     </div>
   );

@@ -1,4 +1,4 @@
-// What the text in the model box means. The kernel decides in the end (models/references.py); this only guesses which
+// What the text in the model box means. The kernel decides in the end (library/references.py); this only guesses which
 // button to offer and which rows to show.
 
 import type { ModelEntry } from "../messages";
