@@ -53,10 +53,10 @@ def decode(data: object, kinds: dict[str, type[MessageT]]) -> MessageT:
     """
     if not isinstance(data, dict):
         msg = f"A message must be a dict with a type, not {type(data).__name__}."
-        raise ProtocolError(msg)
+        raise ProtocolError(msg, f"Known types: {', '.join(sorted(kinds))}.")
     kind = data.get("type")
     if not isinstance(kind, str) or kind not in kinds:
-        msg = f"There is no message of type {kind!r}."
+        msg = f"There is no message of type {_shown(kind)}."
         raise ProtocolError(msg, f"Known types: {', '.join(sorted(kinds))}.")
     values = {key: value for key, value in data.items() if key != "type"}
     return build(kinds[kind], values, where=f"message {kind}", error=ProtocolError)
@@ -72,7 +72,7 @@ def build(cls: type[T], values: dict[str, Any], *, where: str, error: type[Proto
     declared = {f.name: f for f in fields(typing.cast("Any", cls))}
     for name in values:
         if name not in declared:
-            msg = f"{name!r} is not a field of {where}."
+            msg = f"{_shown(name)} is not a field of {where}."
             raise error(msg, f"Known: {', '.join(declared)}.")
     hints = typing.get_type_hints(cls)
     checked = {}
@@ -81,7 +81,7 @@ def build(cls: type[T], values: dict[str, Any], *, where: str, error: type[Proto
             checked[name] = _check(values[name], hints[name], spec, where, error)
         elif spec.default is MISSING and spec.default_factory is MISSING:
             msg = f"{name!r} is missing in {where}."
-            raise error(msg)
+            raise error(msg, _default(spec))
     return cls(**checked)
 
 
@@ -105,7 +105,7 @@ def _check(
         _check_range(value, spec, error)
         return float(value) if hint is float else value
     msg = f"{name!r} of {where} must be an object, not {_shown(value)}."
-    raise error(msg)
+    raise error(msg, _default(spec))
 
 
 def _fits(value: object, hint: Any) -> bool:  # noqa: ANN401
@@ -142,7 +142,7 @@ def _default(spec: Field[Any]) -> str:
     """Return what to say to somebody who does not know what to give."""
     if spec.default_factory is not MISSING:
         return f"The default is {spec.default_factory()!r}."
-    return "" if spec.default is MISSING else f"The default is {spec.default!r}."
+    return "There is no default." if spec.default is MISSING else f"The default is {spec.default!r}."
 
 
 def _words(hint: Any) -> str:  # noqa: ANN401

@@ -158,8 +158,10 @@ def translate(error: BaseException, reference: Reference) -> LlamaWidgetsError:
 
 
 def _words(error: BaseException) -> str:
+    """Return what an error of somebody else says, without its number and, where it says something, its class."""
+    text = re.sub(r"\[Errno [^]]*\] *", "", str(error)).strip()
     # httpx quotes a header that it does not take, with the token in it.
-    return re.sub(r"Bearer [^'\"]*", "Bearer ***", f"{type(error).__name__}: {error}")
+    return re.sub(r"Bearer [^'\"]*", "Bearer ***", text) or type(error).__name__
 
 
 def _refusal(error: HfHubHTTPError, reference: Reference) -> DownloadError:
