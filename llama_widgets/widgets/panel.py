@@ -28,9 +28,10 @@ _DEFAULTS = GenerationOptions()
 _OPTIONS = tuple(f.name for f in fields(GenerationOptions))
 
 
-def _option(name: str) -> traitlets.Any:
-    # Checked by GenerationOptions, where the ranges are, and not again by a trait type.
-    return traitlets.Any(getattr(_DEFAULTS, name), help=f"As {name} of GenerationOptions.")
+def _option(name: str) -> Any:  # noqa: ANN401 - a trait of any type
+    # Checked by GenerationOptions, where the ranges are, and not again by a trait type. Not traitlets.Any, which passes
+    # None on unchecked, so that max_tokens = None would change the trait and no answer.
+    return traitlets.TraitType(getattr(_DEFAULTS, name), help=f"As {name} of GenerationOptions.")
 
 
 class ChatPanel(LlamaWidget):

@@ -184,6 +184,23 @@ def test_a_model_is_named_by_assignment_as_it_is_in_the_constructor(
     assert panel.state == "idle"
 
 
+def test_traits_are_what_the_next_question_is_asked_with(make: Callable[..., lw.ChatPanel]) -> None:
+    asked: list[p.Generate] = []
+
+    def script(command: p.Generate) -> list[str]:
+        asked.append(command)
+        return ["x"]
+
+    panel = make(script, max_tokens=5, stop_strings=["a"])
+    panel.seed = 7
+    panel.ask("x")
+    assert (asked[0].options.max_tokens, asked[0].options.stop, asked[0].options.seed) == (5, ["a"], 7)
+    panel.max_tokens = panel.seed = None
+    panel.stop_strings = []
+    panel.ask("x")
+    assert (asked[1].options.max_tokens, asked[1].options.stop, asked[1].options.seed) == (None, [], None)
+
+
 def test_what_is_closed_is_not_watched_any_more() -> None:
     worker = Worker(ScriptedEngine, find=Path)
     before = len(downloads.shared()._listeners)
