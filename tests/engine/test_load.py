@@ -222,7 +222,7 @@ def test_a_path_with_a_nul_character_is_no_file(empty: Bench, tmp_path: Path) ->
 
 
 @contextmanager
-def _unprivileged() -> Iterator[None]:
+def unprivileged() -> Iterator[None]:
     if os.geteuid() != 0:
         yield
         return
@@ -243,7 +243,7 @@ def test_a_file_that_may_not_be_read(empty: Bench, tmp_path: Path, forbidden: st
         parent.chmod(0o755)
     (path if forbidden == "file" else folder).chmod(0)
 
-    with _unprivileged(), pytest.raises(ModelPermissionError) as error:
+    with unprivileged(), pytest.raises(ModelPermissionError) as error:
         empty.load(path)
 
     assert isinstance(error.value, PermissionError)
