@@ -127,6 +127,9 @@ class LlamaEngine:
         started = time.perf_counter()
         text, stop = _prompt(command, self._model)
         prompt = self._model.tokenise(text, self._context.n_ctx)
+        if not prompt:  # llama.cpp would go on from whatever it computed last
+            msg = "Nothing of the prompt reaches the model."
+            raise ParameterError(msg, "Its chat template leaves these messages out; try others, or another model.")
         flag = native.AbortFlag()  # a new one each time: a late abort of an earlier request must not reach this one
         self._context.attach(flag)
         cancel.on_request(flag.set)

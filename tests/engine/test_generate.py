@@ -209,6 +209,14 @@ def test_an_empty_prompt_is_refused(bench: Bench) -> None:
         bench.complete("")
 
 
+def test_a_template_that_leaves_everything_out_is_refused(empty: Bench, tmp_path: Path) -> None:
+    template = "{% if messages | length > 1 %}{{ messages[0]['content'] }}{% endif %}"
+    empty.load(tiny.write(tmp_path / "tiny.gguf", template=template, add_bos=False))
+    empty.chat("Hello", "there", "all", max_tokens=1)
+    with pytest.raises(ParameterError, match="Nothing of the prompt"):
+        empty.chat("Hello", max_tokens=1)
+
+
 def test_a_prompt_that_is_too_long_is_refused_with_numbers_and_changes_nothing(bench: Bench) -> None:
     bench.fresh(n_ctx=256)
     bench.complete("Hello", max_tokens=4)

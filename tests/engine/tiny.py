@@ -15,10 +15,12 @@ N_CTX_TRAIN = 512
 BOS, EOS = "<s>", "</s>"
 
 
-def write(path: Path, arch: str = "llama", *, weights: bool = True, template: str | None = None) -> Path:
+def write(
+    path: Path, arch: str = "llama", *, weights: bool = True, template: str | None = None, add_bos: bool = True
+) -> Path:
     """Write a model of ``arch``, "llama" or "mamba", with a token for each byte; return its path.
 
-    It has a token that begins a text, and asks for it.
+    It has a token that begins a text, and asks for it with ``add_bos``.
     """
     writer = gguf.GGUFWriter(path, arch)
     writer.add_context_length(N_CTX_TRAIN)
@@ -26,6 +28,7 @@ def write(path: Path, arch: str = "llama", *, weights: bool = True, template: st
     writer.add_block_count(1)
     writer.add_layer_norm_rms_eps(1e-5)
     n_vocab = _vocabulary(writer)
+    writer.add_add_bos_token(add_bos)
     if template is not None:
         writer.add_chat_template(template)
     tensors = {"token_embd.weight": (n_vocab, WIDTH), "output_norm.weight": (WIDTH,), "output.weight": (n_vocab, WIDTH)}
@@ -55,7 +58,6 @@ def _vocabulary(writer: gguf.GGUFWriter) -> int:
     writer.add_token_merges([f"{letters[0]} {letters[1]}"])
     writer.add_bos_token_id(len(letters))
     writer.add_eos_token_id(len(letters) + 1)
-    writer.add_add_bos_token(True)
     return len(tokens)
 
 
