@@ -101,7 +101,7 @@ class Chat:
     def system(self, system: object) -> None:
         if not isinstance(system, (str, type(None))):
             msg = f"The system prompt must be text, not {type(system).__name__}."
-            raise ParameterError(msg, "None is no system prompt.")
+            raise ParameterError(msg, "Give a string, or None for no system prompt.")
         self._system = system
 
     @property

@@ -98,7 +98,7 @@ def find(text: str) -> Path:
     except UnknownReferenceError as error:
         if named := _named(text):
             return named
-        msg = f"There is no such model on this machine. {error.message}"
+        msg = f"There is no such model on this machine. {error.message}" if text.strip() else error.message
         raise ModelNotFoundError(msg, error.hint) from None
     if reference.path is not None:
         return _file(reference.path) or _named(text) or _missing(text)
