@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import queue
+import re
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
@@ -405,4 +406,5 @@ def model_text(model: object) -> str:
     if not isinstance(named, str):
         msg = f"A model must be a path or a reference, not {type(model).__name__}."
         raise ParameterError(msg, 'For example "hf:user/repo:Q4_K_M", or an entry of lw.models().')
-    return named
+    # It travels to the browser, and half a character cannot; the others of these stand for bytes in a file's name.
+    return re.sub("[\ud800-\udc7f\udd00-\udfff]", "\ufffd", named)

@@ -48,7 +48,7 @@ class ChatTemplate:
         if source:
             try:
                 self._formatter = Jinja2ChatFormatter(source, eos, bos)
-            except jinja2.TemplateError as error:
+            except (jinja2.TemplateError, RecursionError) as error:
                 self.problem = f"its chat template cannot be read ({error})"
         else:
             self.problem = "it has no chat template"

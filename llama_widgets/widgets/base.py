@@ -27,13 +27,16 @@ logger = logging.getLogger(__name__)
 _STATIC = Path(__file__).parent.parent / "static"
 
 
-def bundle(name: str) -> Path:
-    """Return the path of a built file, which a checkout has only after it was installed."""
+def bundle(name: str) -> str:
+    """Return a built file, which a checkout has only after it was installed.
+
+    Its text, as anywidget keeps every widget for good whose ``_esm`` is a path: it waits for the file to change.
+    """
     path = _STATIC / name
     if not path.is_file():
         msg = f"The front-end file {name} is missing."
         raise LlamaWidgetsError(msg, "It is built when the package is installed: pip install -e .")
-    return path
+    return path.read_text(encoding="utf-8")
 
 
 class LlamaWidget(anywidget.AnyWidget):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import traitlets
@@ -82,6 +83,7 @@ class ModelSelector(Downloading):
         self._own_worker = worker
         self._load_callbacks: list[Callable[[str], None]] = []
         self._draw_model = Coalesced(self._show_model)
+        self._draw_models = Coalesced(self._show_models)
         self._at_close.append(self.worker.watch(lambda _: self._draw_model()))
         self._draw_model()
         self.refresh()
@@ -93,7 +95,7 @@ class ModelSelector(Downloading):
 
     def refresh(self) -> None:
         """Look again what is on this machine."""
-        self.show(models=[model.to_dict() for model in local.models(self.folder or None)])
+        self._draw_models()
 
     def load(self, model: object = None, **options: Any) -> str:  # noqa: ANN401 - checked against LoadOptions
         """Start to load ``model``, by default the chosen one, with ``LoadOptions``; return the request's id."""
@@ -114,6 +116,9 @@ class ModelSelector(Downloading):
         if self._publisher is not None:  # not while the constructor runs, which looks itself
             self.refresh()
 
+    def _show_models(self) -> None:
+        self.show(models=[model.to_dict() for model in local.models(self.folder or None)])
+
     def _show_model(self) -> None:
         state = self.worker.model_state
         loading = {"request_id": state.loading, "name": state.model, "done": state.done, "total": state.total}
@@ -130,7 +135,7 @@ class ModelSelector(Downloading):
     def _submit_load(self, command: p.LoadModel) -> str:
         self.show(error=None)
         self.value = command.model
-        self.worker.submit(command, self._hear)
+        self.worker.submit(replace(command, model=self.value), self._hear)
         return command.request_id
 
     def _hear(self, event: p.Event) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import threading
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +19,7 @@ from llama_widgets.library import downloads
 from llama_widgets.library.local import Model
 from llama_widgets.widgets.base import Coalesced
 from llama_widgets.worker import Worker
+from tests.unit.conftest import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -211,6 +215,35 @@ def test_what_is_closed_is_not_watched_any_more() -> None:
     assert worker._watchers == []
     assert len(downloads.shared()._listeners) == before
     worker.close()
+
+
+def test_what_is_closed_is_freed() -> None:
+    worker = Worker(ScriptedEngine, find=Path)
+    panels = [lw.ChatPanel("a.gguf", worker=worker) for _ in range(20)]
+    for panel in panels:
+        panel.ask("b a")
+        panel.close()
+    left = [weakref.ref(panel) for panel in panels]
+    panels.clear()
+    del panel
+
+    def freed() -> bool:
+        gc.collect()
+        return sum(ref() is not None for ref in left) <= 2  # a thread may hold what it worked for last
+
+    until(freed, "the memory of closed panels")
+    worker.close()
+
+
+def test_what_a_user_types_can_travel(make: Callable[..., lw.ChatPanel]) -> None:
+    panel = make(model="half \ud83d.gguf", messages=[{"role": "user", "content": "half \ud83d"}])
+    selector_of(panel).handle({"type": "load_model", "request_id": "l", "model": "other \ud83d half"})
+    panel.ask("and \udc00 half")
+    for widget in (panel, selector_of(panel)):
+        state = {name: getattr(widget, name) for name in widget.keys if name not in ("selector", "layout")}
+        json.dumps(state, ensure_ascii=False, default=str).encode()
+    assert panel.model == "other \ufffd half"
+    assert panel._chat.model == panel.model
 
 
 def test_a_closed_panel_hears_the_end_of_its_answer(make: Callable[..., lw.ChatPanel]) -> None:
