@@ -98,6 +98,6 @@ def _ours(chat: Chat, text: str) -> tuple[float, float]:
 
 def _threads() -> int:
     """Return the number of threads that "auto" means here."""
-    from llama_widgets.engines.native import physical_cores
+    from llama_widgets.engines.native import default_threads
 
-    return physical_cores()
+    return default_threads()

@@ -26,7 +26,8 @@ class LoadOptions:
     n_batch : int
         Tokens of a prompt that are evaluated in one call.
     n_threads : int or "auto"
-        Threads that compute. "auto" is the number of physical cores this process may use.
+        Threads that compute. "auto" is one less than the physical cores this process may use: the browser and the
+        kernel need one too.
     """
 
     n_ctx: int | Auto = param("auto", 16, 16_777_216)

@@ -46,7 +46,7 @@ class Context:
     """
 
     def __init__(self, model: Model, options: LoadOptions) -> None:
-        threads = native.physical_cores() if options.n_threads == "auto" else options.n_threads
+        threads = native.default_threads() if options.n_threads == "auto" else options.n_threads
         params = llama_cpp.llama_context_default_params()
         params.n_ctx = min(model.n_ctx_train, _MOST_AUTO) if options.n_ctx == "auto" else options.n_ctx
         params.n_batch = options.n_batch
