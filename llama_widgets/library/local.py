@@ -25,7 +25,7 @@ _DEPTH = 5
 Source = Literal["demo", "cache", "folder"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Model:
     """A model on this machine.
 
@@ -55,6 +55,10 @@ class Model:
     def to_dict(self) -> dict[str, Any]:
         """Return the same as plain data."""
         return asdict(self)
+
+    def __repr__(self) -> str:
+        """Return a line for a list of models."""
+        return f"<Model {self}, {self.source}: {self.model}>"
 
     def __str__(self) -> str:
         """Return a line for people."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +25,8 @@ def kernel_name(request: pytest.FixtureRequest, kernelspecs: Path) -> str:  # no
 @pytest.fixture
 def kernel(kernel_name: str, tmp_path: Path) -> Iterator[Kernel]:
     """Return a fresh kernel, at work in an empty folder."""
-    kernel = Kernel(kernel_name, cwd=str(tmp_path))
+    # No models but the demo model: the tests take the first there is.
+    environ = {name: value for name, value in os.environ.items() if name != "LLAMA_WIDGETS_MODELS"}
+    kernel = Kernel(kernel_name, cwd=str(tmp_path), env={**environ, "HF_HOME": str(tmp_path)})
     yield kernel
     kernel.close()
