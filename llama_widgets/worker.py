@@ -20,6 +20,7 @@ from . import protocol as p
 from .cancel import Cancel
 from .errors import BusyError, ClosedError, EngineError, LlamaWidgetsError, NoModelError, ProtocolError, from_code
 from .library import filenames
+from .listeners import Listeners, tell
 from .requests import aborted, error_event, wait
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Worker:
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._requests: dict[str, _Request] = {}
-        self._watchers: list[Callable[[ModelState], None]] = []
+        self._watchers: Listeners[ModelState] = Listeners()
         self._model_state = ModelState()
         self._loaded_with: p.LoadModel | None = None
         self._thread: threading.Thread | None = None
@@ -122,17 +123,9 @@ class Worker:
         except LlamaWidgetsError:
             return False
 
-    def watch(self, watcher: Callable[[ModelState], None]) -> Callable[[], None]:
+    def watch(self, watcher: Callable[[ModelState], object]) -> Callable[[], None]:
         """Call ``watcher`` with every new ``ModelState``; return a function that ends that."""
-        with self._lock:
-            self._watchers.append(watcher)
-
-        def unwatch() -> None:
-            with self._lock:
-                if watcher in self._watchers:
-                    self._watchers.remove(watcher)
-
-        return unwatch
+        return self._watchers.add(watcher)
 
     def handle(self, data: object, listener: Listener) -> None:
         """Take a command as plain data. What is not one is answered with ``error`` and changes nothing."""
@@ -140,7 +133,7 @@ class Worker:
             command = p.decode_command(data)
         except LlamaWidgetsError as error:
             request_id = data.get("request_id") if isinstance(data, dict) else None
-            _tell(listener, error_event(request_id if isinstance(request_id, str) else "", error))
+            tell(listener, error_event(request_id if isinstance(request_id, str) else "", error))
         else:
             self.submit(command, listener)
 
@@ -160,7 +153,7 @@ class Worker:
                     self._start_thread()
                     self._queue.put(request)
         if refusal is not None:
-            _tell(listener, error_event(request.id, refusal))
+            tell(listener, error_event(request.id, refusal))
         elif isinstance(command, p.DownloadModel):
             self._download(request, command)
 
@@ -349,11 +342,11 @@ class Worker:
         acted = self.abort(command.target)
         message = "stopping" if acted else "nothing was running"
         data: dict[str, Any] = {"target": command.target, "acted": acted}
-        _tell(listener, p.Info(request_id=command.request_id, message=message, data=data))
+        tell(listener, p.Info(request_id=command.request_id, message=message, data=data))
 
     def _emit(self, request: _Request, event: p.Event) -> None:
         if request.state != "ended":
-            _tell(request.listener, event)
+            tell(request.listener, event)
 
     def _end(self, request: _Request, event: p.Event) -> None:
         with self._lock:
@@ -361,21 +354,11 @@ class Worker:
                 return
             request.state = "ended"
             self._requests.pop(request.id, None)
-        _tell(request.listener, event)
+        tell(request.listener, event)
 
     def _set_model(self, state: ModelState) -> None:
         self._model_state = state
-        with self._lock:
-            watchers = list(self._watchers)
-        for watcher in watchers:
-            _tell(watcher, state)
-
-
-def _tell(listener: Callable[[Any], None], event: object) -> None:
-    try:
-        listener(event)
-    except (Exception, SystemExit):  # an exit() in somebody's callback would end the worker's thread and no one else
-        logger.exception("a listener failed on %s", event)
+        self._watchers.tell(state)
 
 
 def _llama_engine() -> Engine:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .. import protocol as p
 from ..errors import BusyError, NoModelError, ParameterError, from_code
+from ..listeners import Listeners
 from ..options import GenerationOptions, LoadOptions
 from ..requests import SLICE_S, error_event, new_id
 from ..wire import build
@@ -71,7 +72,7 @@ class Chat:
     ) -> None:
         self._lock = threading.RLock()
         self._own_worker = worker
-        self._watchers: list[Watcher] = []
+        self._watchers: Listeners[p.Event | Change] = Listeners()
         self._answer: Answer | None = None
         self._teller = 0  # the thread that calls the watchers
         self.model = model
@@ -279,15 +280,7 @@ class Chat:
 
         Changes come in their order, one at a time, on the thread that makes them; the watcher must return soon.
         """
-        with self._lock:
-            self._watchers.append(watcher)
-
-        def unwatch() -> None:
-            with self._lock:
-                if watcher in self._watchers:
-                    self._watchers.remove(watcher)
-
-        return unwatch
+        return self._watchers.add(watcher)
 
     def with_lock(self, action: Callable[[], None]) -> None:
         """Run ``action`` between two changes, so that what it reads and sends is in order with them."""
@@ -382,11 +375,7 @@ class Chat:
     def _tell(self, change: p.Event | Change) -> None:
         before, self._teller = self._teller, threading.get_ident()
         try:
-            for watcher in tuple(self._watchers):
-                try:
-                    watcher(change)
-                except (Exception, SystemExit):  # an answer ends whatever those do who look on
-                    logger.exception("a watcher of a conversation failed")
+            self._watchers.tell(change)
         finally:
             self._teller = before
 

@@ -12,8 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import ClosedError, LlamaWidgetsError, ParameterError, UnknownReferenceError
+from ..listeners import Listeners
 from ..protocol import DownloadDone, Error, Info, Progress
-from .job import Job, listen
+from .job import Job
 from .local import cache_folder
 from .process import Order
 from .references import Reference, absolute, parse
@@ -43,7 +44,7 @@ class Downloads:
         self._lock = threading.RLock()
         self._jobs: dict[tuple[object, ...], Job] = {}
         self._requests: dict[str, Job] = {}
-        self._listeners: list[Callable[[Job], None]] = []
+        self._listeners: Listeners[Job] = Listeners()
         self._news = threading.Condition()
         self._changed: dict[Job, None] = {}
         self._thread: threading.Thread | None = None
@@ -164,7 +165,7 @@ class Downloads:
 
     def watch(self, listener: Callable[[Job], None]) -> Callable[[], None]:
         """Call ``listener`` with each job that changes, as ``Job.watch`` does."""
-        return listen(self._listeners, listener)
+        return self._listeners.add(listener)
 
     def close(self) -> None:
         """End all downloads, keeping what has arrived."""
@@ -200,11 +201,8 @@ class Downloads:
                     return
                 jobs, self._changed = list(self._changed), {}
             for job in jobs:
-                for listener in (*job.listeners, *self._listeners):
-                    try:
-                        listener(job)
-                    except Exception:
-                        logger.exception("a listener of downloads failed")
+                job.listeners.tell(job)
+                self._listeners.tell(job)
 
 
 class _Reporter:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import DownloadError, LlamaWidgetsError, from_code
+from ..listeners import Listeners
 from .process import Order, Process
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Job:
         self.sha256 = ""
         self._order = order
         self._changed = changed
-        self.listeners: list[Callable[[Job], None]] = []
+        self.listeners: Listeners[Job] = Listeners()
         self._condition = threading.Condition()
         self._process: Process | None = None
         self._partials: list[tuple[str, str]] = []
@@ -152,7 +153,7 @@ class Job:
 
         That is at once for its state and five to seven times a second for its bytes. Returns a function that ends it.
         """
-        return listen(self.listeners, listener)
+        return self.listeners.add(listener)
 
     # One run of the process
 
@@ -233,14 +234,3 @@ class Job:
             # Another process that downloads the same file goes on with it. Ours has just been ended.
             with contextlib.suppress(OSError, Timeout), FileLock(lock, timeout=2):
                 Path(path).unlink(missing_ok=True)
-
-
-def listen(listeners: list[Callable[[Job], None]], listener: Callable[[Job], None]) -> Callable[[], None]:
-    """Add a listener; return a function that removes it."""
-    listeners.append(listener)
-
-    def unwatch() -> None:
-        with contextlib.suppress(ValueError):
-            listeners.remove(listener)
-
-    return unwatch

@@ -7,6 +7,7 @@ sent by one thread only, and tokens that arrive faster than the eye can follow t
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from dataclasses import replace
@@ -137,3 +138,12 @@ class _Pump:
 
 
 _pump = _Pump()
+
+
+def _forget_after_fork() -> None:
+    global _pump  # noqa: PLW0603 - a forked child has neither the thread nor whoever held the lock
+    _pump = _Pump()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_forget_after_fork)

@@ -98,7 +98,7 @@ def test_watchers_that_fail_stop_nothing(
     assert chat.ask("b a").text == "a b "
     assert not chat.busy
     assert isinstance(heard[-1], p.CompletionDone)
-    assert "a watcher of a conversation failed" in caplog.text
+    assert "a listener failed" in caplog.text
 
 
 def test_waiting_inside_a_callback_is_refused(worker: Worker) -> None:
