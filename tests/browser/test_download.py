@@ -68,7 +68,7 @@ def test_download_pause_restart_resume_choose_chat(page: Page, hub: Hub, hub_lab
     (fetched,) = [path for path in hub_lab.root.rglob("Fetched-135M-Q4_K_M.gguf") if path.exists()]
     assert hashlib.sha256(fetched.read_bytes()).hexdigest() == hub.sha256(FILE)
 
-    button(panel, "Load Fetched-135M").click()
+    panel.get_by_role("button", name=re.compile("Load Fetched-135M")).click()
     wait_until_ready(panel)
     expect(button(panel, "Fetched-135M · Q4_1")).to_be_visible()
     ask(page, panel, "Say hello.")

@@ -5,12 +5,13 @@ import { DownloadList } from "./download/row";
 import { useTraits } from "./hooks";
 import type { DownloadTraits } from "./messages";
 import { Transport } from "./transport";
+import { Connected } from "./ui";
 import { show } from "./view";
 
 function DownloadProgress({ model, transport }: { model: AnyModel<DownloadTraits>; transport: Transport }) {
   const { downloads } = useTraits(model, "downloads");
   return (
-    <div class="lw-box lw-downloads">
+    <div class="lw-downloads">
       <DownloadList downloads={downloads} send={(message) => transport.send(message)} />
       {downloads.length === 0 && <p class="lw-empty lw-muted">Nothing is being downloaded.</p>}
     </div>
@@ -24,7 +25,14 @@ export default () => {
       transport = Transport.listening(model as AnyModel, signal);
     },
     render({ model, el, signal }: RenderProps<DownloadTraits>) {
-      show(el, <DownloadProgress model={model} transport={transport} />, signal);
+      const view = (
+        <div class="lw-box">
+          <Connected model={model as AnyModel}>
+            <DownloadProgress model={model} transport={transport} />
+          </Connected>
+        </div>
+      );
+      show(el, view, signal);
     },
   };
 };

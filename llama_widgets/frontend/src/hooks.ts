@@ -3,6 +3,8 @@
 import type { AnyModel } from "@anywidget/types";
 import { useEffect, useReducer, useState } from "preact/hooks";
 import type { Store } from "./store";
+import { watchConnection } from "./transport";
+import { newId } from "./wire";
 
 /** Returns what `select` picks from the store; the view is drawn again when that changes. */
 export function useStore<State, Action, T>(store: Store<State, Action>, select: (state: State) => T): T {
@@ -27,4 +29,20 @@ export function useTraits<T extends object, K extends keyof T & string>(model: A
     };
   }, [model]);
   return Object.fromEntries(names.map((name) => [name, model.get(name)])) as Pick<T, K>;
+}
+
+/** Returns whether the model has lost its kernel. */
+export function useGone(model: AnyModel): boolean {
+  const [gone, setGone] = useState(false);
+  useEffect(() => {
+    const ending = new AbortController();
+    watchConnection(model, () => setGone(true), ending.signal);
+    return () => ending.abort();
+  }, [model]);
+  return gone;
+}
+
+/** Returns an id that is this view's alone: those of Preact's `useId` are the same in each widget of a page. */
+export function useUniqueId(): string {
+  return useState(() => `lw-${newId()}`)[0];
 }

@@ -4,6 +4,7 @@ import type { AnyModel, InitializeProps, RenderProps } from "@anywidget/types";
 import type { SelectorTraits } from "./messages";
 import { ModelSelector } from "./selector/view";
 import { Transport } from "./transport";
+import { Connected } from "./ui";
 import { show } from "./view";
 
 export default () => {
@@ -13,8 +14,14 @@ export default () => {
       transport = Transport.listening(model as AnyModel, signal);
     },
     render({ model, el, signal }: RenderProps<SelectorTraits>) {
-      const view = <ModelSelector model={model} send={(message) => transport.send(message)} />;
-      show(el, <div class="lw-box">{view}</div>, signal);
+      const view = (
+        <div class="lw-box">
+          <Connected model={model as AnyModel}>
+            <ModelSelector model={model} send={(message) => transport.send(message)} />
+          </Connected>
+        </div>
+      );
+      show(el, view, signal);
     },
   };
 };

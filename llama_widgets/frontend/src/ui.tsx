@@ -1,8 +1,30 @@
 // Small parts that several views use.
 
+import type { AnyModel } from "@anywidget/types";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { useGone } from "./hooks";
 import type { Failure } from "./messages";
+
+/** What a widget says that has lost its kernel. */
+export const GONE = "The kernel was restarted or is gone. Running the cell again starts anew.";
+
+/** A widget's content, which can do nothing more and says so when the kernel is gone. */
+export function Connected({ model, children }: { model: AnyModel; children: ComponentChildren }) {
+  const gone = useGone(model);
+  return (
+    <>
+      <fieldset class="lw-bare" role="none" disabled={gone}>
+        {children}
+      </fieldset>
+      {gone && (
+        <p class="lw-empty lw-muted" role="status">
+          {GONE}
+        </p>
+      )}
+    </>
+  );
+}
 
 export function Alert({ error }: { error: Failure | null }) {
   if (!error) return null;

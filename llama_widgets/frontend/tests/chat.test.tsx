@@ -388,13 +388,27 @@ describe("the model", () => {
   it("is chosen within the panel while there is none, and the panel goes on when it is loaded", async () => {
     await draw({ model: "", state: "idle", loaded: null });
     expect(box().closest(".lw")?.querySelector('[role="combobox"]')).not.toBeNull();
-    button("Load Smol")?.click();
+    button("Load Smol Q4_1")?.click();
     expect(selector.last("load_model")).toMatchObject({ model: "/m/s.gguf" });
     el.querySelector<HTMLInputElement>('[role="combobox"]')?.focus();
     model.change({ model: "/m/s.gguf", state: "ready", loaded: LOADED });
     await settled();
     expect(el.querySelector('[role="combobox"]')).toBeNull();
     expect(document.activeElement).toBe(box());
+  });
+
+  it("that another panel has loaded can be taken, and is not unloaded from here", async () => {
+    await draw({ model: "", state: "idle", loaded: null });
+    selector.change({ loaded: "/m/s.gguf" });
+    await settled();
+    expect(button("Unload Smol Q4_1")).toBeUndefined();
+    button("Load Smol Q4_1")?.click();
+    expect(selector.last("load_model")).toMatchObject({ model: "/m/s.gguf" });
+    model.change({ model: "/m/s.gguf", state: "ready", loaded: { ...LOADED, name: "Smol", path: "/m/s.gguf" } });
+    await settled();
+    button("Smol · Q4_K_M")?.click();
+    await settled();
+    expect(button("Unload Smol Q4_1")).toBeDefined();
   });
 
   it("is shown in the header, which opens and closes the selector", async () => {
@@ -430,6 +444,7 @@ it("says when the kernel is gone, keeps what was said and sends nothing more", a
   model.disconnect();
   await settled();
   expect(status()).toMatch(/^The kernel was restarted or is gone/);
+  expect(el.textContent).not.toContain("in memory");
   expect(turns()).toEqual(["Why?", "Half anCopy"]);
   await press("Enter");
   expect(model.last("ask")?.request_id).toBe(id);

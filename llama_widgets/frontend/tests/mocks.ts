@@ -117,6 +117,13 @@ export class MockKernel {
   }
 }
 
+// jsdom lays nothing out, so nothing ever changes its size.
+globalThis.ResizeObserver = class {
+  observe(): void {}
+  unobserve(): void {}
+  disconnect(): void {}
+};
+
 /** Lets promises, frames and effects that are due have their turn. */
 export async function settled(): Promise<void> {
   for (let turn = 0; turn < 3; turn += 1) {

@@ -89,13 +89,32 @@ describe("the table", () => {
 
   it("a row's button loads it, and unloads what is loaded", async () => {
     await draw({ loaded: SMOL.path });
-    button("Load Qwen3-4B")?.click();
+    button("Load Qwen3-4B Q4_K_M")?.click();
     expect(sent()).toEqual([
       { type: "choose", model: QWEN.model },
       { type: "load_model", model: QWEN.model },
     ]);
-    button("Unload SmolLM2-135M-Instruct")?.click();
+    button("Unload SmolLM2-135M-Instruct Q4_1")?.click();
     expect(sent().at(-1)).toEqual({ type: "unload_model" });
+  });
+
+  it("has one stop for Tab per button above it, and none per row", async () => {
+    await draw();
+    expect([...el.querySelectorAll<HTMLElement>("tbody button")].map(({ tabIndex }) => tabIndex)).toEqual([-1, -1]);
+  });
+
+  it("names the folder of a file, and the same model in two quantisations apart", async () => {
+    const small = {
+      ...SMOL,
+      source: "folder",
+      quantisation: "Q8_0",
+      model: "/big/s.gguf",
+      path: "/big/s.gguf",
+    } as const;
+    await draw({ models: [{ ...SMOL, source: "folder" }, small] });
+    expect(rows().map((row) => row.querySelector(".lw-small")?.textContent)).toEqual(["/models", "/big"]);
+    button("Load SmolLM2-135M-Instruct Q8_0")?.click();
+    expect(sent().at(-1)).toEqual({ type: "load_model", model: "/big/s.gguf" });
   });
 
   it("follows the traits", async () => {
@@ -220,11 +239,13 @@ describe("what goes on", () => {
     await draw({ downloads: [download] });
     const bar = el.querySelector('[role="progressbar"]');
     expect([bar?.getAttribute("aria-label"), bar?.getAttribute("aria-valuenow")]).toEqual(["q.gguf", "30"]);
+    button("Pause")?.focus();
     button("Pause")?.click();
     button("Cancel")?.click();
     model.change({ downloads: [{ ...download, state: "paused" }] });
     await settled();
     expect(button("Pause")).toBeUndefined();
+    expect(document.activeElement).toBe(button("Resume"));
     button("Resume")?.click();
     expect(sent()).toEqual([
       { type: "pause", target: "d1" },
@@ -242,6 +263,22 @@ describe("what goes on", () => {
     await draw({ error: { code: "model_not_found", message: "No such file.", hint: "Check the path." } });
     expect(el.querySelector('[role="alert"]')?.textContent).toBe("No such file. Check the path.");
   });
+});
+
+it("says when the kernel is gone, and does nothing more", async () => {
+  await draw({ value: QWEN.model, loading: { request_id: "l1", name: "SmolLM2", done: 4, total: 9 } });
+  model.disconnect();
+  await settled();
+  expect(el.querySelector('[role="status"]')?.textContent).toMatch(/^The kernel was restarted or is gone/);
+  for (const name of ["Load", "Cancel", "Refresh"]) expect(button(name)?.matches(":disabled")).toBe(true);
+});
+
+it("has ids that no other selector of the page has", async () => {
+  await draw();
+  await draw();
+  const ids = [...el.querySelectorAll("[id]")].map(({ id }) => id);
+  expect(ids.length).toBe(6);
+  expect(new Set(ids).size).toBe(6);
 });
 
 it("leaves nothing behind when it is removed", async () => {

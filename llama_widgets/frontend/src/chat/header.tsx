@@ -8,27 +8,31 @@ interface HeaderProps {
   traits: Pick<ChatTraits, "model" | "state" | "loaded">;
   used: number | null;
   open: boolean;
+  /** The kernel is gone, and with it what it held in memory. */
+  gone: boolean;
   canClear: boolean;
   onToggle: () => void;
   onClear: () => void;
 }
 
-export function Header({ traits, used, open, canClear, onToggle, onClear }: HeaderProps) {
+export function Header({ traits, used, open, gone, canClear, onToggle, onClear }: HeaderProps) {
   const { model, state, loaded } = traits;
+  const held = gone ? null : loaded;
+  const lit = !gone && (loaded || state === "loading" || state === "error");
   const name = loaded ? [loaded.name, loaded.quantisation].filter(Boolean).join(" · ") : fileName(model);
   return (
     <div class="lw-bar lw-row lw-header">
       <button type="button" class="lw-chip" aria-expanded={open} title={loaded?.path ?? model} onClick={onToggle}>
-        <span class="lw-dot" data-state={loaded || state === "loading" || state === "error" ? state : "idle"} />
+        <span class="lw-dot" data-state={lit ? state : "idle"} />
         <span class="lw-ellipsis">{name || "Choose a model"}</span>
       </button>
-      {loaded && (
+      {held && (
         <span class="lw-muted lw-small lw-ellipsis lw-facts">
-          {roughBytes(loaded.memory)} in memory{used === null && ` · ${count(loaded.n_ctx)} tokens`}
+          {roughBytes(held.memory)} in memory{used === null && ` · ${count(held.n_ctx)} tokens`}
         </span>
       )}
       <span class="lw-spring" />
-      {loaded && used !== null && <Context used={used} size={loaded.n_ctx} />}
+      {held && used !== null && <Context used={used} size={held.n_ctx} />}
       <button type="button" class="lw-quiet" disabled={!canClear} onClick={onClear}>
         Clear
       </button>

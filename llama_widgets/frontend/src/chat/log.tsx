@@ -1,6 +1,6 @@
 // The conversation: follows its end unless the reader has scrolled away from it.
 
-import { useCallback, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useStore } from "../hooks";
 import { COPIED_MS, copy, Spoken } from "../ui";
 import type { ChatSession } from "./session";
@@ -13,6 +13,7 @@ export function Log({ session, hint }: { session: ChatSession; hint: string }) {
   const turns = useStore(session.store, (state) => state.turns);
   const liveId = useStore(session.store, (state) => state.live?.id);
   const spoken = useStore(session.store, (state) => state.spoken);
+  const asked = useStore(session.store, (state) => state.pending?.requestId);
   const log = useRef<HTMLDivElement>(null);
   const following = useRef(true);
   const [away, setAway] = useState(false);
@@ -29,13 +30,25 @@ export function Log({ session, hint }: { session: ChatSession; hint: string }) {
     following.current = box.scrollHeight - box.scrollTop - box.clientHeight <= NEAR;
     setAway(!following.current);
   }, []);
-  const jump = () => {
+  const toEnd = () => {
     following.current = true;
     setAway(false);
     follow();
+  };
+  const jump = () => {
+    toEnd();
     log.current?.focus();
   };
   useLayoutEffect(follow, [turns]);
+  useLayoutEffect(() => {
+    if (asked) toEnd(); // who asks wants to see the answer
+  }, [asked]);
+  useEffect(() => {
+    // A view is drawn before it is in the page, and its width changes later.
+    const observer = new ResizeObserver(follow);
+    if (log.current) observer.observe(log.current);
+    return () => observer.disconnect();
+  }, []);
 
   return (
     <div class="lw-log-frame">

@@ -63,14 +63,15 @@ export function ChatPanel({ session, selector }: PanelProps) {
         traits={traits}
         used={contextUsed(turns)}
         open={open}
+        gone={gone}
         canClear={turns.length > 0 && !busy && !gone}
         onToggle={() => setOpen(!open)}
         onClear={() => session.clear()}
       />
       {open && child && (
-        <div class="lw-drawer">
-          <ModelSelector model={child.model} send={child.send} />
-        </div>
+        <fieldset class="lw-bare lw-drawer" role="none" disabled={gone}>
+          <ModelSelector model={child.model} send={child.send} inUse={loadedPath} />
+        </fieldset>
       )}
       <Log session={session} hint={traits.model ? "Ask something." : "Load a model, then ask something."} />
       <Alert error={traits.error ?? refused} />

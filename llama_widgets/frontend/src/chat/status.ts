@@ -2,6 +2,7 @@
 
 import { bytesOf, count, percent, shortTime, speed } from "../format";
 import type { ChatTraits, Turn } from "../messages";
+import { GONE } from "../ui";
 import { type ChatState, isBusy, rate } from "./state";
 
 type Traits = Pick<ChatTraits, "model" | "state" | "loaded" | "progress" | "error">;
@@ -20,7 +21,7 @@ export interface Status {
 }
 
 export function status(traits: Traits, chat: ChatState): Status {
-  if (chat.gone) return { words: "The kernel was restarted or is gone; run the cell again to go on.", figures: "" };
+  if (chat.gone) return { words: GONE, figures: "" };
   if (chat.blocked) return { words: BLOCKED[chat.blocked], figures: "" };
   if (chat.stopping || traits.state === "stopping") return { words: "Stopping…", figures: "" };
   if (chat.pending) return { words: "Sending…", figures: "" };
@@ -37,7 +38,7 @@ export function status(traits: Traits, chat: ChatState): Status {
   if (isBusy(chat) || traits.state === "generating") return { words: "Answering", figures: answering(chat) };
   if (traits.loaded) return { words: "Ready", figures: "" };
   return {
-    words: traits.model ? "Ready · the model is loaded with the first message" : "Choose a model to start",
+    words: traits.model ? "Ready · the model is loaded with the next message" : "Choose a model to start",
     figures: "",
   };
 }

@@ -1,7 +1,7 @@
 // One download: how far it is, and what can be done about it.
 
-import { useId } from "preact/hooks";
 import { byteRate, bytes, bytesOf, duration, percent } from "../format";
+import { useUniqueId } from "../hooks";
 import type { Download, Failure, FromView } from "../messages";
 import { Alert, Bar } from "../ui";
 import { newId } from "../wire";
@@ -41,7 +41,7 @@ interface RowProps {
 
 export function DownloadRow({ download, send }: RowProps) {
   const { id, name, state, done, total } = download;
-  const label = useId();
+  const label = useUniqueId();
   const text = downloadText(download);
   const order = (type: "pause" | "resume" | "abort", word: string) => (
     <button
@@ -54,7 +54,7 @@ export function DownloadRow({ download, send }: RowProps) {
     </button>
   );
   const ended = state === "done" || state === "cancelled";
-  const working = state === "waiting" || state === "downloading" || state === "verifying";
+  const going = state === "waiting" || state === "downloading";
   return (
     <div class="lw-download" data-state={state}>
       <div class="lw-row">
@@ -62,12 +62,17 @@ export function DownloadRow({ download, send }: RowProps) {
           {name}
         </b>
         <span class="lw-muted lw-small">{text}</span>
-        <span class="lw-grow" />
-        {(state === "downloading" || state === "waiting") && order("pause", "Pause")}
-        {(state === "paused" || state === "failed") && order("resume", "Resume")}
-        {!ended && order("abort", "Cancel")}
+        {!ended && (
+          <span class="lw-buttons">
+            {/* One button with two words: the focus stays on it. */}
+            {state !== "verifying" && (going ? order("pause", "Pause") : order("resume", "Resume"))}
+            {order("abort", "Cancel")}
+          </span>
+        )}
       </div>
-      {(total !== null || working) && <Bar name={name} percent={percent(done, total)} text={text} />}
+      {state !== "cancelled" && (total !== null || going || state === "verifying") && (
+        <Bar name={name} percent={percent(done, total)} text={text} />
+      )}
       <Alert error={failure(download.error)} />
     </div>
   );

@@ -18,7 +18,10 @@ export function safeUrl(href: string): string | null {
 }
 
 export function blocks(tokens: readonly Token[]): Node[] {
-  return tokens.flatMap((token) => block(token));
+  const made = tokens.flatMap((token) => block(token));
+  // Each block has the direction of its own script.
+  for (const node of made) if (node instanceof HTMLElement) node.dir ||= "auto";
+  return made;
 }
 
 function element<K extends keyof HTMLElementTagNameMap>(
@@ -85,7 +88,7 @@ function code(token: Tokens.Code): HTMLElement {
   const button = element("button", ["Copy code"], "lw-quiet lw-copy-code");
   button.type = "button";
   button.dataset.copy = token.text;
-  return element("div", [pre, button], "lw-fence");
+  return element("div", [button, pre], "lw-fence");
 }
 
 function listOf(token: Tokens.List): HTMLElement {
@@ -166,6 +169,7 @@ function checkbox(checked: boolean): HTMLElement {
   box.type = "checkbox";
   box.checked = checked;
   box.disabled = true;
+  box.setAttribute("aria-label", checked ? "Done" : "To do");
   return box;
 }
 

@@ -30,6 +30,11 @@ export function nameOf(models: readonly ModelEntry[], value: string): string {
   return entry?.name ?? fileName(value);
 }
 
+/** The folder of a path. */
+export function folderOf(path: string): string {
+  return path.replace(/[/\\][^/\\]*$/, "");
+}
+
 /** The file's name of a path; a reference as it is. */
 export function fileName(model: string): string {
   return /^hf:/i.test(model) ? model : (model.split(/[/\\]/).at(-1) ?? model);

@@ -1,32 +1,46 @@
 // Choosing a model: type a path or a reference, or take one of those on this machine.
 
 import type { AnyModel } from "@anywidget/types";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { DownloadList } from "../download/row";
 import { bytes, percent } from "../format";
-import { useTraits } from "../hooks";
+import { useTraits, useUniqueId } from "../hooks";
 import type { FromView, ModelEntry, SelectorTraits } from "../messages";
 import { Alert, Bar } from "../ui";
 import { newId } from "../wire";
-import { isReference, labelOf, matching, nameOf, target } from "./choice";
+import { folderOf, isReference, labelOf, matching, nameOf, target } from "./choice";
 
 interface SelectorProps {
   model: AnyModel<SelectorTraits>;
   send: (message: FromView) => void;
+  /** Path of the loaded model that can be unloaded here; in a panel only its own, while another's can be taken. */
+  inUse?: string;
 }
 
-export function ModelSelector({ model, send }: SelectorProps) {
+export function ModelSelector({ model, send, inUse }: SelectorProps) {
   const traits = useTraits(model, "value", "models", "loaded", "loading", "downloads", "error");
   const { value, models, loaded, loading, downloads, error } = traits;
   /** What is typed; `null` while the box shows the chosen model. */
   const [typed, setTyped] = useState<string | null>(null);
   /** The row that the arrow keys are at. */
   const [at, setAt] = useState(-1);
-  const grid = useId();
+  const grid = useUniqueId();
   const rows = matching(models, typed);
   const chosen = target(typed, rows[at], models, value);
-  const isLoaded = chosen !== "" && loadedEntry(models, loaded)?.model === chosen;
-  const listed = models.some((entry) => entry.model === chosen);
+  const used = inUse ?? loaded;
+  const isUsed = chosen !== "" && loadedEntry(models, used)?.model === chosen;
+  const download = isReference(chosen) && !models.some((entry) => entry.model === chosen);
+  const scroller = useRef<HTMLDivElement>(null);
+  const shown = at >= 0 ? at : rows.findIndex(({ model }) => model === value);
+  useEffect(() => {
+    // Not by scrollIntoView, which would scroll the notebook as well.
+    const box = scroller.current;
+    const row = box?.querySelectorAll("tr")[shown + 1];
+    if (!box || !row || shown < 0) return;
+    const top = row.offsetTop - (box.querySelector("thead")?.offsetHeight ?? 0);
+    const bottom = row.offsetTop + row.offsetHeight - box.clientHeight;
+    box.scrollTop = Math.max(bottom, Math.min(top, box.scrollTop));
+  }, [shown, rows.length]);
 
   const start = (type: "choose" | "load_model" | "download_model", name: string) =>
     send({ type, request_id: newId(), model: name });
@@ -43,7 +57,8 @@ export function ModelSelector({ model, send }: SelectorProps) {
     choose(name);
     start(type, name);
   };
-  const enter = () => act(isReference(chosen) && !listed ? "download_model" : "load_model", chosen);
+  const enter = () => act(download ? "download_model" : "load_model", chosen);
+  const unload = () => send({ type: "unload_model", request_id: newId() });
 
   return (
     <div class="lw-selector">
@@ -61,30 +76,26 @@ export function ModelSelector({ model, send }: SelectorProps) {
           onEnter={enter}
           onEscape={typed === null && at < 0 ? undefined : done}
         />
-        {isReference(chosen) && !listed && (
+        {download && (
           <button type="button" class="lw-button lw-primary" onClick={() => act("download_model", chosen)}>
             Download
           </button>
         )}
-        {isLoaded ? (
-          <UnloadButton send={send} />
-        ) : (
-          <button
-            type="button"
-            class={isReference(chosen) && !listed ? "lw-button" : "lw-button lw-primary"}
-            disabled={!chosen || loading !== null}
-            onClick={() => act("load_model", chosen)}
-          >
-            Load
-          </button>
-        )}
+        <button
+          type="button"
+          class={isUsed || download ? "lw-button" : "lw-button lw-primary"}
+          disabled={!isUsed && (!chosen || loading !== null)}
+          onClick={() => (isUsed ? unload() : act("load_model", chosen))}
+        >
+          {isUsed ? "Unload" : "Load"}
+        </button>
         <button type="button" class="lw-button" onClick={() => send({ type: "refresh", request_id: newId() })}>
           Refresh
         </button>
       </div>
       <Alert error={error} />
       {loading && <Loading loading={loading} name={nameOf(models, loading.name)} send={send} />}
-      <div class="lw-scroll">
+      <div class="lw-scroll" ref={scroller}>
         {/* biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: the popup of a combobox may be a grid */}
         <table class="lw-models" role="grid" id={grid} aria-label="Models on this machine">
           <thead>
@@ -106,10 +117,11 @@ export function ModelSelector({ model, send }: SelectorProps) {
                 active={index === at}
                 chosen={entry.model === value}
                 loaded={entry.path === loaded}
+                used={entry.path === used}
                 busy={loading !== null}
                 onChoose={() => choose(entry.model)}
                 onLoad={() => act("load_model", entry.model)}
-                send={send}
+                onUnload={unload}
               />
             ))}
           </tbody>
@@ -161,9 +173,6 @@ function ModelBox({ grid, rows, at, text, onType, onMove, onEnter, onEscape }: M
     move();
   };
   const active = rows[at] ? `${grid}-${at}` : undefined;
-  useEffect(() => {
-    if (active) document.getElementById(active)?.scrollIntoView?.({ block: "nearest" });
-  }, [active]);
   return (
     <input
       ref={box}
@@ -191,7 +200,7 @@ function ModelBox({ grid, rows, at, text, onType, onMove, onEnter, onEscape }: M
 const SOURCES: Record<ModelEntry["source"], string> = {
   demo: "comes with the demo",
   cache: "in the hub's cache",
-  folder: "in a folder",
+  folder: "",
 };
 
 interface RowProps {
@@ -200,14 +209,16 @@ interface RowProps {
   active: boolean;
   chosen: boolean;
   loaded: boolean;
+  used: boolean;
   busy: boolean;
   onChoose: () => void;
   onLoad: () => void;
-  send: (message: FromView) => void;
+  onUnload: () => void;
 }
 
-function Row({ id, entry, active, chosen, loaded, busy, onChoose, onLoad, send }: RowProps) {
-  const from = entry.model.startsWith("hf:") ? entry.model.slice(3) : SOURCES[entry.source];
+function Row({ id, entry, active, chosen, loaded, used, busy, onChoose, onLoad, onUnload }: RowProps) {
+  const from = entry.model.startsWith("hf:") ? entry.model.slice(3) : SOURCES[entry.source] || folderOf(entry.path);
+  const word = used ? "Unload" : "Load";
   return (
     <tr id={id} class={active ? "lw-active" : ""} aria-selected={chosen} onClick={onChoose}>
       <td>
@@ -220,29 +231,19 @@ function Row({ id, entry, active, chosen, loaded, busy, onChoose, onLoad, send }
       <td class="lw-number">{bytes(entry.size)}</td>
       {/* biome-ignore lint/a11y/useKeyWithClickEvents: only keeps the button's click from choosing the row as well */}
       <td class="lw-action" onClick={(event) => event.stopPropagation()}>
-        {loaded ? (
-          <UnloadButton name={entry.name} send={send} />
-        ) : (
-          <button type="button" class="lw-button" aria-label={`Load ${entry.name}`} disabled={busy} onClick={onLoad}>
-            Load
-          </button>
-        )}
+        <button
+          type="button"
+          class="lw-button"
+          aria-label={`${word} ${entry.name} ${entry.quantisation}`.trim()}
+          // The arrow keys and the buttons above do the same: a list of many models is one stop on the way of Tab.
+          tabIndex={-1}
+          disabled={!used && busy}
+          onClick={used ? onUnload : onLoad}
+        >
+          {word}
+        </button>
       </td>
     </tr>
-  );
-}
-
-function UnloadButton({ name, send }: { name?: string; send: (message: FromView) => void }) {
-  const label = name ? { "aria-label": `Unload ${name}` } : {};
-  return (
-    <button
-      type="button"
-      class="lw-button"
-      {...label}
-      onClick={() => send({ type: "unload_model", request_id: newId() })}
-    >
-      Unload
-    </button>
   );
 }
 
@@ -253,7 +254,7 @@ interface LoadingProps {
 }
 
 function Loading({ loading, name, send }: LoadingProps) {
-  const label = useId();
+  const label = useUniqueId();
   const { request_id, done, total } = loading;
   const part = percent(done, total);
   const text = part === null ? "Loading" : `Loading · ${part} %`;
@@ -264,10 +265,9 @@ function Loading({ loading, name, send }: LoadingProps) {
           {name}
         </b>
         <span class="lw-muted lw-small">{text}</span>
-        <span class="lw-grow" />
         <button
           type="button"
-          class="lw-button"
+          class="lw-button lw-buttons"
           aria-describedby={label}
           onClick={() => send({ type: "abort", request_id: newId(), target: request_id })}
         >
