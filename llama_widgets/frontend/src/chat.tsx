@@ -24,16 +24,24 @@ export default () => {
   };
 };
 
-async function childOf(
-  model: AnyModel<ChatTraits>,
-  host: Host | undefined,
-  signal: AbortSignal,
-): Promise<Child | null> {
-  const id = /^(?:IPY_MODEL_|anywidget:)(.+)$/.exec(String(model.get("selector")))?.[1];
-  if (!id) return null;
+async function childOf(model: AnyModel<ChatTraits>, host: Host | undefined, signal: AbortSignal): Promise<Child> {
+  const id = await selectorId(model, signal);
   const child = host?.getModel
     ? await host.getModel<SelectorTraits>(`anywidget:${id}`)
     : await model.widget_manager.get_model<SelectorTraits>(id);
   const transport = Transport.listening(child as AnyModel, signal, { id });
   return { model: child, send: (message) => transport.send(message) };
+}
+
+/** The kernel makes the panel first and its selector then, so a view may be drawn before the trait is there. */
+function selectorId(model: AnyModel<ChatTraits>, signal: AbortSignal): Promise<string> {
+  return new Promise((resolve) => {
+    const look = () => {
+      const id = /^(?:IPY_MODEL_|anywidget:)(.+)$/.exec(String(model.get("selector")))?.[1];
+      if (id) resolve(id);
+    };
+    model.on("change:selector", look);
+    signal.addEventListener("abort", () => model.off("change:selector", look));
+    look();
+  });
 }

@@ -397,6 +397,14 @@ describe("the model", () => {
     expect(document.activeElement).toBe(box());
   });
 
+  it("can be chosen also where the selector is made known after the panel", async () => {
+    await draw({ model: "", state: "idle", loaded: null, selector: null as never });
+    expect(el.querySelector('[role="combobox"]')).toBeNull();
+    model.change({ selector: "IPY_MODEL_child" });
+    await settled();
+    expect(el.querySelector('[role="combobox"]')).not.toBeNull();
+  });
+
   it("that another panel has loaded can be taken, and is not unloaded from here", async () => {
     await draw({ model: "", state: "idle", loaded: null });
     selector.change({ loaded: "/m/s.gguf" });

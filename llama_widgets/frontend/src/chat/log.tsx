@@ -17,6 +17,7 @@ export function Log({ session, hint }: { session: ChatSession; hint: string }) {
   const log = useRef<HTMLDivElement>(null);
   const following = useRef(true);
   const [away, setAway] = useState(false);
+  const [said, setSaid] = useState("");
 
   const follow = useCallback(() => {
     const box = log.current;
@@ -43,6 +44,13 @@ export function Log({ session, hint }: { session: ChatSession; hint: string }) {
   useLayoutEffect(() => {
     if (asked) toEnd(); // who asks wants to see the answer
   }, [asked]);
+  useEffect(() => {
+    if (!spoken) return;
+    // As it is drawn: without the signs of Markdown, which would be read out one by one.
+    const drawn = [...(log.current?.querySelectorAll<HTMLElement>("[data-turn]") ?? [])];
+    const body = drawn.find(({ dataset }) => dataset.turn === spoken.id)?.querySelector<HTMLElement>(".lw-markdown");
+    setSaid(body?.innerText || spoken.text);
+  }, [spoken]);
   useEffect(() => {
     // A view is drawn before it is in the page, and its width changes later.
     const observer = new ResizeObserver(follow);
@@ -75,7 +83,7 @@ export function Log({ session, hint }: { session: ChatSession; hint: string }) {
           Jump to end
         </button>
       )}
-      <Spoken>{spoken?.text ?? ""}</Spoken>
+      <Spoken>{said}</Spoken>
     </div>
   );
 }

@@ -58,7 +58,7 @@ export function ChatPanel({ session, selector }: PanelProps) {
   const height = traits.height ? { height: traits.height, maxHeight: "none" } : {};
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: Escape stops wherever the focus is within the panel
-    <div class="lw-box lw-panel lw-live" ref={root} style={height} data-state={traits.state} onKeyDown={onKeyDown}>
+    <div class="lw-box lw-panel" ref={root} style={height} data-state={traits.state} onKeyDown={onKeyDown}>
       <Header
         traits={traits}
         used={contextUsed(turns)}
