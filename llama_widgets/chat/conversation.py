@@ -206,9 +206,15 @@ class Chat:
     async def ask_async(self, text: str, **options: Any) -> Reply:  # noqa: ANN401
         """Ask and await the answer; widgets and other tasks go on meanwhile. Cancelling the task stops the answer."""
         answer = self.submit(text, **options)
+        future = asyncio.wrap_future(answer.future)
         try:
-            return await asyncio.wrap_future(answer.future)
+            # In slices: a signal that comes just before the event loop goes to sleep is handled when it next wakes, and
+            # ipykernel 6 has nothing else that would wake it. One interrupt in ten was lost that way.
+            while not future.done():
+                await asyncio.wait({future}, timeout=SLICE_S)
+            return future.result()
         finally:
+            future.cancel()  # only ours: the answer's own cannot be cancelled, and nobody asks this one any more
             self._leave(answer)
 
     def stream(self, text: str, **options: Any) -> Iterator[str]:  # noqa: ANN401
