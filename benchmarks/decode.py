@@ -74,8 +74,12 @@ def rows() -> Iterator[Row]:
     theirs: list[tuple[float, float]] = []
     for i in range(ROUNDS + 1):
         # A new word in front each time, so that no prefix is reused: both read the whole prompt.
-        ours.append(_ours(chat, f"{i}. {PROMPT}"))
+        # Who goes first changes each time, or a drift of the machine would favour one of the two.
+        if i % 2:
+            ours.append(_ours(chat, f"{i}. {PROMPT}"))
         theirs.append(bare.run(prompt, TOKENS))
+        if not i % 2:
+            ours.append(_ours(chat, f"{i}. {PROMPT}"))
     worker.close()
     ratios = [a[1] / b[1] for a, b in zip(ours[1:], theirs[1:], strict=True)]
     ratio = statistics.median(ratios)
