@@ -113,7 +113,7 @@ class _Pump:
             if publisher in self._waiting:
                 return
             self._waiting.append(publisher)
-            if self._thread is None or not self._thread.is_alive():  # not alive: in a forked child
+            if self._thread is None or not self._thread.is_alive():  # not alive: something ended it
                 self._thread = threading.Thread(target=self._run, name="llama-widgets-publisher", daemon=True)
                 self._thread.start()
             self._changed.notify()
