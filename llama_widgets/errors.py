@@ -8,6 +8,7 @@ what to do about it. Where Python has a class for the same thing, the error is t
     LlamaWidgetsError
     ├── ProtocolError (ValueError)          a message that is not of the protocol
     ├── ParameterError (ValueError)         an option or argument of the wrong type or out of range
+    │   └── GrammarError                    a grammar or a JSON schema that no answer can be held to
     ├── BusyError                           this conversation is still answering
     ├── NoModelError                        something was asked, and no model was named
     ├── ClosedError                         the worker has been shut down
@@ -15,9 +16,11 @@ what to do about it. Where Python has a class for the same thing, the error is t
     │   ├── ModelNotFoundError (FileNotFoundError)    no such file, or not on this machine yet
     │   ├── ModelPermissionError (PermissionError)    the file may not be read
     │   ├── InvalidModelError               a folder, an empty file, not a GGUF, cut short, vocabulary only
+    │   ├── AdapterError                    a LoRA adapter that is not one, or is for another model
+    │   ├── InsufficientMemoryError (MemoryError)     it needs more memory than is free
     │   └── ContextError                    llama.cpp could not make the context
     ├── GenerationError
-    │   ├── PromptTooLongError              the prompt does not fit the context
+    │   ├── ContextOverflowError            the prompt does not fit the context
     │   └── EngineError                     llama.cpp failed in the middle
     └── DownloadError
         ├── UnknownReferenceError (LookupError)       not a reference, or the hub knows no such model
@@ -76,6 +79,12 @@ class ParameterError(LlamaWidgetsError, ValueError):
     code = "parameter"
 
 
+class GrammarError(ParameterError):
+    """A grammar or a JSON schema cannot be compiled, or no answer can be held to it."""
+
+    code = "grammar"
+
+
 class BusyError(LlamaWidgetsError):
     """The conversation is still answering."""
 
@@ -118,6 +127,18 @@ class InvalidModelError(ModelError):
     code = "invalid_model"
 
 
+class AdapterError(ModelError):
+    """A LoRA adapter cannot be applied."""
+
+    code = "adapter"
+
+
+class InsufficientMemoryError(ModelError, MemoryError):
+    """The model and its context need more memory than is free; the message has the numbers."""
+
+    code = "insufficient_memory"
+
+
 class ContextError(ModelError):
     """llama.cpp could not make the context."""
 
@@ -130,10 +151,10 @@ class GenerationError(LlamaWidgetsError):
     code = "generation"
 
 
-class PromptTooLongError(GenerationError):
-    """The prompt does not fit the context."""
+class ContextOverflowError(GenerationError):
+    """The prompt, or its last message alone, does not fit the context."""
 
-    code = "prompt_too_long"
+    code = "context_overflow"
 
 
 class EngineError(GenerationError):

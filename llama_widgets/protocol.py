@@ -15,7 +15,8 @@ from .wire import Message, decode, secret, table
 
 VERSION = 1
 
-StopReason = Literal["eos", "stop", "max_tokens", "context_full", "abort"]
+StopReason = Literal["eos", "stop", "max_tokens", "context_full", "tool_calls", "abort"]
+Segment = Literal["text", "thought"]
 Operation = Literal["load", "prefill", "download", "verify"]
 
 
@@ -57,24 +58,51 @@ class CreateContext(Message):
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateCompletion(Message):
-    """Continue a text. ``model`` is loaded first if it is not. Ends with ``completion_done``."""
+    """Continue a text, or with ``suffix`` fill in what stands between the two. Ends with ``completion_done``.
+
+    ``model`` is loaded first, with ``load``, if it is not. ``conversation`` names whose memory may be cut back and
+    gone on with; it changes what is computed again, never what is answered.
+    """
 
     type = "generate_completion"
     prompt: str
+    suffix: str | None = None
     options: GenerationOptions = field(default_factory=GenerationOptions)
     model: str | None = None
+    load: LoadOptions | None = None
+    conversation: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateChatCompletion(Message):
-    """Answer a conversation. ``model`` is loaded first if it is not. Ends with ``completion_done``."""
+    """Answer a conversation. ``model``, ``load`` and ``conversation`` as above. Ends with ``completion_done``.
+
+    ``messages`` have ``role`` and ``content``; those of an assistant that called tools ``tool_calls``, and those with
+    the role "tool" the result and the ``name`` of one. ``tools`` are functions as OpenAI's interface describes them:
+    ``{"type": "function", "function": {"name", "description", "parameters": JSON schema}}``. The answer goes on from
+    ``response_prefix``, which is not part of it.
+    """
 
     type = "generate_chat_completion"
     messages: list[dict[str, Any]]
     options: GenerationOptions = field(default_factory=GenerationOptions)
     model: str | None = None
+    load: LoadOptions | None = None
+    conversation: str = ""
     thinking: bool | Literal["auto"] = "auto"
     response_prefix: str = ""
+    tools: list[dict[str, Any]] = field(default_factory=list)
+    tool_choice: Literal["auto", "required", "none"] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embed(Message):
+    """Turn each text into a vector. ``model`` is loaded first if it is not. Ends with ``embed_done``."""
+
+    type = "embed"
+    texts: list[str]
+    model: str | None = None
+    load: LoadOptions | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +125,15 @@ class Abort(Message):
 
 
 Command = (
-    Init | LoadModel | UnloadModel | CreateContext | GenerateCompletion | GenerateChatCompletion | DownloadModel | Abort
+    Init
+    | LoadModel
+    | UnloadModel
+    | CreateContext
+    | GenerateCompletion
+    | GenerateChatCompletion
+    | Embed
+    | DownloadModel
+    | Abort
 )
 Generate = GenerateCompletion | GenerateChatCompletion
 
@@ -143,41 +179,63 @@ class Progress(Message):
 
 @dataclass(frozen=True, kw_only=True)
 class CompletionChunk(Message):
-    """The next piece of an answer. ``seq`` counts from 0; ``tokens`` is how many were made so far."""
+    """The next piece of an answer. ``seq`` counts from 0; ``tokens`` is how many were made so far.
+
+    ``logprobs`` are those of the tokens since the piece before, if they were asked for: each has the ``token``, its
+    ``text``, its ``logprob`` and in ``top`` the likeliest, with the same three.
+    """
 
     type = "completion_chunk"
     seq: int
     text: str
     tokens: int = 0
-    segment: Literal["text", "thought"] = "text"
+    segment: Segment = "text"
+    logprobs: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """True token counts. ``cached_tokens`` of the prompt were reused and not computed again."""
+    """True token counts. ``cached_tokens`` of the prompt were reused and not computed again.
+
+    ``thought_tokens`` are those of the answer that the model thought, ``evaluated_tokens`` all tokens of prompts that
+    were computed for this answer: more than the prompt less the cached ones where something was read again.
+    """
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    thought_tokens: int = 0
+    evaluated_tokens: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timings:
-    """Time to the first token in seconds, and tokens per second of prompt and answer; ``None`` where none was."""
+    """Time to the first token in seconds, and tokens per second of prompt and answer; ``None`` where none was.
+
+    ``thought_s`` is how long the model thought, in seconds.
+    """
 
     ttft_s: float | None = None
     prefill_tps: float | None = None
     decode_tps: float | None = None
+    thought_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompletionDone(Message):
-    """The whole answer, why it ended, and what it cost."""
+    """The whole answer, why it ended, and what it cost.
+
+    ``tool_calls`` are the functions that the model wants called, each with an ``id``, a ``name`` and ``arguments``.
+    ``dropped`` is how many of the oldest messages were left out because the context was full.
+    """
 
     type = "completion_done"
     text: str
     stop_reason: StopReason
     thoughts: str = ""
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    logprobs: list[dict[str, Any]] = field(default_factory=list)
+    dropped: int = 0
     usage: Usage = field(default_factory=Usage)
     timings: Timings = field(default_factory=Timings)
 
@@ -187,6 +245,7 @@ class ModelLoaded(Message):
     """The model is ready; or, with ``cancelled``, its load was aborted and no model is loaded.
 
     ``memory`` is the bytes of weights and context, ``n_params`` a count, ``template`` where the chat template is from.
+    ``supports`` says what it can do: chat, embeddings, infill, thinking, tools, vision.
     """
 
     type = "model_loaded"
@@ -198,9 +257,24 @@ class ModelLoaded(Message):
     n_params: int = 0
     n_ctx: int = 0
     n_ctx_train: int = 0
-    template: Literal["model", "plain"] = "model"
+    n_seq_max: int = 0
+    template: Literal["model", "plain", "given"] = "model"
     memory: int = 0
     supports: dict[str, bool] = field(default_factory=dict)
+    cancelled: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedDone(Message):
+    """A vector for each text: ``data`` is their float32 numbers in base64, little-endian, of ``shape`` (texts, length).
+
+    Empty, with ``cancelled``, if it was stopped. ``tokens`` were read.
+    """
+
+    type = "embed_done"
+    data: str = ""
+    shape: list[int] = field(default_factory=list)
+    tokens: int = 0
     cancelled: bool = False
 
 
@@ -214,12 +288,12 @@ class DownloadDone(Message):
     cancelled: bool = False
 
 
-Event = Info | Error | Progress | CompletionChunk | CompletionDone | ModelLoaded | DownloadDone
+Event = Info | Error | Progress | CompletionChunk | CompletionDone | ModelLoaded | EmbedDone | DownloadDone
 
 COMMANDS = table(
-    Init, LoadModel, UnloadModel, CreateContext, GenerateCompletion, GenerateChatCompletion, DownloadModel, Abort
+    Init, LoadModel, UnloadModel, CreateContext, GenerateCompletion, GenerateChatCompletion, Embed, DownloadModel, Abort
 )
-EVENTS = table(Info, Error, Progress, CompletionChunk, CompletionDone, ModelLoaded, DownloadDone)
+EVENTS = table(Info, Error, Progress, CompletionChunk, CompletionDone, ModelLoaded, EmbedDone, DownloadDone)
 
 ENDS: dict[str, type[Message]] = {
     "init": Info,
@@ -228,13 +302,14 @@ ENDS: dict[str, type[Message]] = {
     "create_context": Info,
     "generate_completion": CompletionDone,
     "generate_chat_completion": CompletionDone,
+    "embed": EmbedDone,
     "download_model": DownloadDone,
     "abort": Info,
 }
 """The event that ends each command where it does not end in ``error``."""
 
 ABORT_KINDS = {
-    "generation": ("generate_completion", "generate_chat_completion"),
+    "generation": ("generate_completion", "generate_chat_completion", "embed"),
     "load": ("load_model", "create_context"),
     "download": ("download_model",),
     "all": tuple(ENDS),

@@ -61,6 +61,8 @@ def aborted(command: p.Command) -> p.Event:
         case p.ModelLoaded:
             model = command.model if isinstance(command, p.LoadModel) else ""
             return p.ModelLoaded(request_id=command.request_id, model=model, cancelled=True)
+        case p.EmbedDone:
+            return p.EmbedDone(request_id=command.request_id, cancelled=True)
         case p.DownloadDone:
             return p.DownloadDone(request_id=command.request_id, cancelled=True)
         case _:

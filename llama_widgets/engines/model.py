@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import llama_cpp  # noqa: TID253 - this module is imported late
 
-from ..errors import InvalidModelError, ModelError, PromptTooLongError
+from ..errors import InvalidModelError, ModelError, ContextOverflowError
 from . import native
 from .template import ChatTemplate
 
@@ -132,7 +132,7 @@ class Model:
 
         Raises
         ------
-        PromptTooLongError
+        ContextOverflowError
             If there are ``limit`` tokens or more.
         """
         self._refuse_long(text, limit)
@@ -209,6 +209,6 @@ def _load_error(path: Path, reason: str) -> ModelError:
     return InvalidModelError(msg, "Choose another model.")
 
 
-def _too_long(count: str, limit: int) -> PromptTooLongError:
+def _too_long(count: str, limit: int) -> ContextOverflowError:
     msg = f"The prompt has {count} tokens, and the context has room for {limit:,}."
-    return PromptTooLongError(msg, "Shorten it, begin a new conversation, or load the model with a larger n_ctx.")
+    return ContextOverflowError(msg, "Shorten it, begin a new conversation, or load the model with a larger n_ctx.")

@@ -360,7 +360,7 @@ def test_what_is_not_a_question(user: User, text: Any) -> None:  # noqa: ANN401
 
 @pytest.mark.parametrize("text", [LONG, "word " * 200_000, "é" * 500_000, "\0" * 1_000_000], ids=lambda text: text[:5])
 def test_a_question_that_is_too_long(user: User, text: str) -> None:
-    assert_refused(user, errors.PromptTooLongError, "begin a new conversation", text)
+    assert_refused(user, errors.ContextOverflowError, "begin a new conversation", text)
     user.assert_goes_on()
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from llama_widgets.errors import ParameterError, PromptTooLongError
+from llama_widgets.errors import ParameterError, ContextOverflowError
 
 from . import tiny
 
@@ -222,7 +222,7 @@ def test_a_prompt_that_is_too_long_is_refused_with_numbers_and_changes_nothing(b
     bench.complete("Hello", max_tokens=4)
     tokens = bench.engine.tokens
 
-    with pytest.raises(PromptTooLongError, match=r"256 tokens.* 256") as error:
+    with pytest.raises(ContextOverflowError, match=r"256 tokens.* 256") as error:
         bench.complete(" a" * 256)
     assert error.value.hint
     assert bench.engine.tokens == tokens
@@ -231,7 +231,7 @@ def test_a_prompt_that_is_too_long_is_refused_with_numbers_and_changes_nothing(b
 
 @pytest.mark.parametrize("text", ["word ", "a", "é", " ", "\n", "😀", "\0"])
 def test_a_prompt_of_a_megabyte_is_refused(bench: Bench, text: str) -> None:
-    with pytest.raises(PromptTooLongError, match=r"about [\d,]+ tokens"):
+    with pytest.raises(ContextOverflowError, match=r"about [\d,]+ tokens"):
         bench.complete(text * (1_000_000 // len(text.encode())))
     assert bench.complete("Hello", max_tokens=1).usage.completion_tokens == 1
 

@@ -249,7 +249,7 @@ describe("the message box", () => {
   it("gets the question back when it could not be answered, with the reason above", async () => {
     await draw();
     const id = await ask("A long one");
-    const error = { code: "prompt_too_long", message: "The prompt is too long.", hint: "Shorten it." };
+    const error = { code: "context_overflow", message: "The prompt is too long.", hint: "Shorten it." };
     model.change({ error });
     await receive(
       { type: "error", request_id: id, ...error },

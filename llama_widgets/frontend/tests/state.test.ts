@@ -138,7 +138,7 @@ describe("the question", () => {
   });
 
   it("goes back into the box when it could not be answered", () => {
-    const error = message({ type: "error", request_id: "r1", code: "prompt_too_long", message: "Too long." });
+    const error = message({ type: "error", request_id: "r1", code: "context_overflow", message: "Too long." });
     const rejected = message({ type: "rejected", request_id: "r1", text: "Why?", turn: "t1" });
     for (const ends of [[rejected], [error, rejected]]) {
       const state = run(sent(), turn("r1", user("t1", "Why?")), turn("r1", answer("t2", "")), ...ends);
