@@ -1,0 +1,60 @@
+"""What an answer may look like: GBNF grammars, given or made of a JSON schema."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..options import GenerationOptions
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """A grammar that an answer follows.
+
+    Attributes
+    ----------
+    text : str
+        Rules in GBNF.
+    root : str
+        The rule that is the whole answer.
+    triggers : tuple of str
+        Texts from which on the grammar binds; before the first of them, the answer is free. What the trigger itself
+        says belongs to the grammar. None: it binds from the beginning.
+    """
+
+    text: str
+    root: str = "root"
+    triggers: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, options: GenerationOptions) -> Grammar | None:
+        """Return the grammar that ``options`` ask for, if any.
+
+        Raises
+        ------
+        GrammarError
+            If no answer can be held to it.
+        """
+        if options.grammar is not None:
+            return cls(options.grammar)
+        if options.json_schema is not None:
+            return cls(schema_rules(options.json_schema, "root"))
+        return None
+
+
+def schema_rules(schema: dict[str, Any], name: str) -> str:
+    """Return GBNF rules for the JSON values that fulfil ``schema``, one rule to a line.
+
+    The rule to enter by is ``name``; all others begin with ``name-``.
+
+    Raises
+    ------
+    GrammarError
+        If the schema cannot be compiled; it says what cannot.
+    """
+    from llama_cpp.llama_grammar import json_schema_to_gbnf
+
+    return json_schema_to_gbnf(json.dumps(schema)).replace("root", name)
