@@ -187,10 +187,10 @@ def default_threads() -> int:
     its core with the browser, the server or the kernel's own thread, all of them wait for it: in JupyterLab on two
     cores, two threads made 6 to 10 tokens/s, and one made 28 to 53 at the same time.
     """
-    return max(1, _physical_cores() - 1)
+    return max(1, physical_cores() - 1)
 
 
-def _physical_cores() -> int:
+def physical_cores() -> int:
     """Return the number of physical cores that this process may use, container limits included."""
     if not hasattr(os, "sched_getaffinity"):
         return max(1, (os.cpu_count() or 2) // 2)

@@ -1,0 +1,94 @@
+"""Load options as llama.cpp takes them: the same for what is planned and for what is then made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import llama_cpp  # noqa: TID253 - this module is imported late
+
+from ..errors import ParameterError
+from . import native
+
+if TYPE_CHECKING:
+    from ..options import LoadOptions
+
+_UBATCH = 512
+_CACHE_TYPES = {
+    "f16": llama_cpp.GGML_TYPE_F16,
+    "q8_0": llama_cpp.GGML_TYPE_Q8_0,
+    "q4_0": llama_cpp.GGML_TYPE_Q4_0,
+}
+_FLASH_ATTN = {
+    "auto": llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO,
+    False: llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+    True: llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+}
+
+
+def check(options: LoadOptions) -> None:
+    """Refuse options that contradict each other.
+
+    Raises
+    ------
+    ParameterError
+        If values are to be quantised without flash attention, which llama.cpp cannot.
+    """
+    if options.flash_attn is False and options.cache_type_v != "f16":
+        msg = f"cache_type_v={options.cache_type_v!r} needs flash attention, and flash_attn is False."
+        raise ParameterError(msg, 'Leave flash_attn at "auto", or cache_type_v at "f16".')
+
+
+def model_params(options: LoadOptions, n_gpu_layers: int) -> llama_cpp.llama_model_params:
+    """Return how the weights are to be loaded.
+
+    Parameters
+    ----------
+    options : LoadOptions
+        What was asked for.
+    n_gpu_layers : int
+        Layers given to the GPU, decided where the option is "auto".
+    """
+    params: llama_cpp.llama_model_params = llama_cpp.llama_model_default_params()
+    params.n_gpu_layers = n_gpu_layers
+    params.load_mode = {
+        (False, False): llama_cpp.LLAMA_LOAD_MODE_NONE,
+        (False, True): llama_cpp.LLAMA_LOAD_MODE_MLOCK,
+        (True, False): llama_cpp.LLAMA_LOAD_MODE_AUTO,  # maps, but where the device reads faster without
+        (True, True): llama_cpp.LLAMA_LOAD_MODE_MMAP_MLOCK,
+    }[options.use_mmap, options.use_mlock]
+    return params
+
+
+def context_params(
+    options: LoadOptions, *, n_ctx: int, n_seq_max: int, embeddings: bool = False
+) -> llama_cpp.llama_context_params:
+    """Return how a context is to be made.
+
+    Parameters
+    ----------
+    options : LoadOptions
+        What was asked for.
+    n_ctx, n_seq_max : int
+        Tokens and conversations, decided where the option is "auto".
+    embeddings : bool
+        Whether texts are turned into vectors, not continued.
+
+    Raises
+    ------
+    ParameterError
+        If the options contradict each other.
+    """
+    check(options)
+    params: llama_cpp.llama_context_params = llama_cpp.llama_context_default_params()
+    params.n_ctx, params.n_seq_max = n_ctx, n_seq_max
+    params.n_batch = options.n_batch
+    params.n_ubatch = min(options.n_batch, _UBATCH)
+    params.n_threads = native.default_threads() if options.n_threads == "auto" else options.n_threads
+    params.n_threads_batch = native.physical_cores() if options.n_threads_batch == "auto" else options.n_threads_batch
+    params.type_k = _CACHE_TYPES[options.cache_type_k]
+    params.type_v = _CACHE_TYPES[options.cache_type_v]
+    params.flash_attn_type = _FLASH_ATTN[options.flash_attn]
+    params.swa_full = options.swa_full
+    params.kv_unified = True  # one conversation may use all of the context
+    params.embeddings = embeddings
+    return params
