@@ -114,6 +114,10 @@ class AbortFlag:
         """Abort the evaluation that runs and every one that starts."""
         self._buffer[0] = b"\x01"
 
+    def clear(self) -> None:
+        """Let evaluations run again."""
+        self._buffer[0] = b"\x00"
+
     def attach(self, ctx: int) -> bool:
         """Let ``ctx`` look at this flag; return whether that is possible here."""
         callback = _strlen()
