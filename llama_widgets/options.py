@@ -1,6 +1,6 @@
 """What can be set when a model is loaded and when it answers, with defaults and ranges.
 
-The names are llama.cpp's. Twin: ``frontend/src/protocol.ts``.
+The names are llama.cpp's. Twin: ``frontend/src/commands.ts``.
 """
 
 from __future__ import annotations

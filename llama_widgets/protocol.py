@@ -2,7 +2,7 @@
 
 Plain data on both sides, so that a thread, a child process and a remote server are interchangeable behind it. Every
 request ends exactly once, with the event that ``ENDS`` names or with ``error``; an abort ends a request in its own
-success, with what was made until then. Twin: ``frontend/src/protocol.ts``; both are held to ``tests/golden``.
+success, with what was made until then. Twins: ``frontend/src/commands.ts``, ``protocol.ts``; held to ``tests/golden``.
 """
 
 from __future__ import annotations

@@ -93,6 +93,8 @@ def _check(
     error: type[ProtocolError | ParameterError],
 ) -> Any:  # noqa: ANN401
     name = spec.name
+    if value is not None and (inner := _dataclass_or_none(hint)) is not None:
+        hint = inner
     if is_dataclass(hint) and isinstance(hint, type):
         if isinstance(value, hint):
             return value
@@ -108,6 +110,12 @@ def _check(
     raise error(msg, _default(spec))
 
 
+def _dataclass_or_none(hint: Any) -> type | None:  # noqa: ANN401
+    """Return the dataclass that may also be ``None``, if ``hint`` says that."""
+    options = [option for option in typing.get_args(hint) if is_dataclass(option) and isinstance(option, type)]
+    return options[0] if len(options) == 1 and type(None) in typing.get_args(hint) else None
+
+
 def _fits(value: object, hint: Any) -> bool:  # noqa: ANN401
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
@@ -117,7 +125,8 @@ def _fits(value: object, hint: Any) -> bool:  # noqa: ANN401
     if origin in (list, tuple):
         return isinstance(value, (list, tuple)) and all(_fits(item, typing.get_args(hint)[0]) for item in value)
     if origin is dict:
-        return isinstance(value, dict) and all(isinstance(key, str) for key in value)
+        inner = typing.get_args(hint)[1]
+        return isinstance(value, dict) and all(isinstance(k, str) and _fits(v, inner) for k, v in value.items())
     if hint is Any:
         return True
     if hint is float:
@@ -154,7 +163,8 @@ def _words(hint: Any) -> str:  # noqa: ANN401
     if origin in (list, tuple):
         return f"a list of {_words(typing.get_args(hint)[0])}"
     if origin is dict:
-        return "an object"
+        inner = typing.get_args(hint)[1]
+        return "an object" if inner is Any else f"an object that gives each name {_words(inner)}"
     names = {str: "text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
     return names.get(hint, str(hint))
 

@@ -1,7 +1,7 @@
 """What a widget and its views say to each other, beside the commands and events of ``protocol.py``.
 
 Views send commands and the messages of ``FROM_VIEW``; the kernel sends events and those of ``TO_VIEW``. All are custom
-messages on the widget's comm; the browser never writes a trait. Twin: ``frontend/src/messages.ts``.
+messages on the widget's comm; the browser never writes a trait. Twins: ``frontend/src/commands.ts``, ``messages.ts``.
 """
 
 from __future__ import annotations

@@ -48,6 +48,18 @@ def test_each_declared_type_has_a_golden_message(group: str) -> None:
     assert {message["type"] for message in messages} == set(kinds)
 
 
+@pytest.mark.parametrize(
+    ("kinds", "case"),
+    [
+        pytest.param(kinds, case, id=case["given"]["type"])
+        for kinds, name in ((COMMANDS, "commands"), (EVENTS, "events"))
+        for case in _read("defaults.json")[name]
+    ],
+)
+def test_what_is_not_given_is_filled_in(kinds: dict[str, type[Message]], case: dict[str, Any]) -> None:
+    assert decode(case["given"], kinds).to_dict() == case["read"]
+
+
 @pytest.mark.parametrize("message", [pytest.param(case["message"], id=case["why"]) for case in _MALFORMED["from_view"]])
 def test_malformed_message_of_a_view_is_refused(message: object) -> None:
     with pytest.raises(LlamaWidgetsError):

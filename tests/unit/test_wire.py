@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from llama_widgets import protocol as p
 from llama_widgets.chat.turns import Snapshot
 from llama_widgets.errors import ParameterError, ProtocolError
-from llama_widgets.options import GenerationOptions
+from llama_widgets.options import GenerationOptions, LoadOptions
 from llama_widgets.widgets.messages import FROM_VIEW, TO_VIEW
 from llama_widgets.wire import decode
 
@@ -59,6 +59,10 @@ def test_other_data_is_refused(data: object) -> None:
         ("max_tokens", "many", "a whole number or null"),
         ("seed", 2**32, "between 0"),
         ("stop", "x", "a list of text"),
+        ("logit_bias", {"a": "much"}, "an object that gives each name a number"),
+        ("logit_bias", {"a": True}, "an object that gives each name a number"),
+        ("json_schema", "{}", "an object or null"),
+        ("context_overflow", "wrap", "'shift' or 'stop'"),
         ("unknown", 1, "not a field"),
     ],
 )
@@ -91,6 +95,21 @@ def test_whole_numbers_become_numbers() -> None:
     assert isinstance(command, p.GenerateCompletion)
     assert isinstance(command.options.temperature, float)
     assert command.options == GenerationOptions(temperature=1.0)
+
+
+def test_load_options_within_a_question_are_read_and_may_be_missing() -> None:
+    message = {"type": "generate_chat_completion", "request_id": "g", "messages": []}
+    without = p.decode_command(message | {"load": None})
+    assert isinstance(without, p.GenerateChatCompletion)
+    assert without.load is None
+    given = p.decode_command(message | {"load": {"n_ctx": 64, "lora": ["a", {"path": "b"}]}})
+    assert isinstance(given, p.GenerateChatCompletion)
+    assert given.load == LoadOptions(n_ctx=64, lora=["a", {"path": "b"}])
+    for wrong in ({"n_ctx": 1}, {"lora": [1]}, {"layers": 1}):
+        with pytest.raises(ParameterError):
+            p.decode_command(message | {"load": wrong})
+    with pytest.raises(ProtocolError, match="'load' of message generate_chat_completion must be an object"):
+        p.decode_command(message | {"load": 7})
 
 
 def test_a_snapshot_survives_the_way() -> None:

@@ -1,22 +1,11 @@
 // What a widget and its views say to each other, beside commands and events. Twin: ../../widgets/messages.py.
 
-import { COMMANDS, EVENTS, timings, usage } from "./protocol";
-import { type Incoming, list, nullable, type Outgoing, oneOf, open, or, text, whole } from "./wire";
+import type { FROM_VIEW } from "./commands";
+import { EVENTS, timings, usage } from "./protocol";
+import { type Incoming, list, type Outgoing, oneOf, open, or, text, whole } from "./wire";
 
 /** Comm target that front ends open for themselves; the kernel never sends on it. See `transport.ts`. */
 export const CONTROL_TARGET = "llama_widgets.control";
-
-export const FROM_VIEW = {
-  ...COMMANDS,
-  hello: {},
-  ping: {},
-  ask: { text },
-  clear: {},
-  choose: { model: text },
-  refresh: { folder: or(nullable(text), null) },
-  pause: { target: text },
-  resume: { target: text },
-};
 
 /** One turn; an answer that has ended says how: `stop_reason` (also "error"), `usage`, `timings`, `thoughts`. */
 const turn = open({ id: text, role: oneOf("system", "user", "assistant"), content: text });

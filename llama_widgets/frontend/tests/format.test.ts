@@ -3,6 +3,7 @@ import { contextUsed, footer } from "../src/chat/status";
 import { downloadText } from "../src/download/row";
 import { bytes, bytesOf, count, duration, percent, roughBytes, shortTime, speed } from "../src/format";
 import type { Download } from "../src/messages";
+import { timings as readTimings, usage as readUsage } from "../src/protocol";
 
 it.each([
   [0, "0 B"],
@@ -51,8 +52,8 @@ it("stays between 0 and 100 per cent, and says nothing of an unknown total", () 
   ]);
 });
 
-const usage = { prompt_tokens: 1204, cached_tokens: 812, completion_tokens: 96 };
-const timings = { ttft_s: 0.31, prefill_tps: 900, decode_tps: 38.2 };
+const usage = readUsage({ prompt_tokens: 1204, cached_tokens: 812, completion_tokens: 96 }, "usage");
+const timings = readTimings({ ttft_s: 0.31, prefill_tps: 900, decode_tps: 38.2 }, "timings");
 const turn = { id: "t", role: "assistant", content: "x" } as const;
 
 it("says under an answer what it cost", () => {

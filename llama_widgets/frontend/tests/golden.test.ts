@@ -3,8 +3,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
-import { FROM_VIEW, INCOMING, TO_VIEW } from "../src/messages";
-import { COMMANDS, EVENTS } from "../src/protocol";
+import { COMMANDS, FROM_VIEW } from "../src/commands";
+import { INCOMING, TO_VIEW } from "../src/messages";
+import { EVENTS } from "../src/protocol";
 import { decode, receive, type Table, WireError } from "../src/wire";
 
 const read = (name: string) => JSON.parse(readFileSync(join(__dirname, "../../../tests/golden", name), "utf8"));
@@ -39,13 +40,10 @@ it.each(malformed.to_view as { why: string; message: unknown }[])("warns of and 
   expect(warn).toHaveBeenCalledOnce();
 });
 
-it("fills in defaults as the Python side does", () => {
-  expect(decode({ type: "error", request_id: "a", code: "busy", message: "Busy." }, EVENTS)).toEqual({
-    type: "error",
-    request_id: "a",
-    code: "busy",
-    message: "Busy.",
-    hint: "",
-    recoverable: true,
-  });
+describe("fills in defaults as the Python side does", () => {
+  const defaults = read("defaults.json");
+  const pairs = (name: string): { given: { type: string }; read: object }[] => defaults[name];
+
+  it.each(pairs("commands"))("$given.type", ({ given, read: full }) => expect(decode(given, COMMANDS)).toEqual(full));
+  it.each(pairs("events"))("$given.type", ({ given, read: full }) => expect(decode(given, EVENTS)).toEqual(full));
 });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type ChatAction, type ChatState, INITIAL, isBusy, rate, reduce } from "../src/chat/state";
 import { INCOMING, type ToView, type Turn } from "../src/messages";
+import { usage as readUsage } from "../src/protocol";
 import { decode } from "../src/wire";
 
 let clock = 0;
@@ -37,7 +38,7 @@ describe("an answer", () => {
     const growing = run(asked(), chunk("r1", 0, "Be"), chunk("r1", 1, "cause"));
     expect(growing.live?.text).toBe("Because");
     expect(isBusy(growing)).toBe(true);
-    const usage = { prompt_tokens: 5, cached_tokens: 0, completion_tokens: 2 };
+    const usage = readUsage({ prompt_tokens: 5, cached_tokens: 0, completion_tokens: 2 }, "usage");
     const settled = run(growing, done("r1"), turn("r1", answer("t2", "Because.", { stop_reason: "eos", usage })));
     expect(shown(settled)).toEqual(["Why?", "Because."]);
     expect(settled.turns[1]?.usage).toEqual(usage);
