@@ -13,15 +13,18 @@ import os
 import queue
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from . import protocol as p
 from .cancel import Cancel
-from .errors import BusyError, ClosedError, EngineError, LlamaWidgetsError, NoModelError, ProtocolError, from_code
-from .library import filenames
-from .listeners import Listeners, tell
+from .errors import BusyError, ClosedError, EngineError, LlamaWidgetsError, ProtocolError, from_code
+from .listeners import tell
+from .options import LoadOptions
 from .requests import aborted, error_event, wait
+from .resident import ModelState, Resident
+from .status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,20 +35,6 @@ if TYPE_CHECKING:
     Listener = Callable[[p.Event], None]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ModelState:
-    """What the engine holds, for everybody who shows it.
-
-    ``loaded`` is the model in memory; ``loading`` the request that is loading one, with its last ``progress``.
-    """
-
-    loaded: p.ModelLoaded | None = None
-    loading: str = ""
-    model: str = ""
-    done: int = 0
-    total: int = 1000
 
 
 @dataclass(eq=False)
@@ -80,14 +69,14 @@ class Worker:
         self, engine: Callable[[], Engine] | None = None, *, find: Callable[[str], Path] | None = None
     ) -> None:
         self._make_engine = engine or _llama_engine
-        self._find = find or _find
         self._engine: Engine | None = None
+        self._resident = Resident(find or _find)
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._requests: dict[str, _Request] = {}
-        self._watchers: Listeners[ModelState] = Listeners()
-        self._model_state = ModelState()
-        self._loaded_with: p.LoadModel | None = None
+        self._held: _Request | None = None  # waits for the answers that are being made: it needs another model
+        self._answering: dict[str, _Request] = {}
+        self._stopping = False
         self._thread: threading.Thread | None = None
         self._closed = False
         # A daemon thread, ended by hand at exit: the interpreter waits for other threads before it runs atexit hooks,
@@ -97,12 +86,12 @@ class Worker:
     @property
     def loaded(self) -> p.ModelLoaded | None:
         """The model in memory."""
-        return self._model_state.loaded
+        return self._resident.state.loaded
 
     @property
     def model_state(self) -> ModelState:
         """What the engine holds and loads at this moment."""
-        return self._model_state
+        return self._resident.state
 
     @property
     def busy(self) -> bool:
@@ -116,16 +105,27 @@ class Worker:
 
     def is_loaded(self, model: str) -> bool:
         """Return whether ``model``, a path or reference, names the model in memory."""
-        if self.loaded is None or model == self.loaded.model:
-            return self.loaded is not None
-        try:
-            return str(self._find(model)) == self.loaded.path
-        except LlamaWidgetsError:
-            return False
+        return self._resident.holds(model)
+
+    def status(self) -> Status:
+        """Return what is going on, from any thread."""
+        with self._lock:
+            requests = tuple(self._requests.values())
+        held = self._engine.status() if self._engine is not None else {}
+        return Status(
+            model=self.loaded,
+            loading=self.model_state.model if self.model_state.loading else "",
+            memory=held.get("memory", 0),
+            n_ctx=held.get("n_ctx", 0),
+            n_seq_max=held.get("n_seq_max", 0),
+            sequences=held.get("sequences", []),
+            running=[request.id for request in requests if request.state == "running"],
+            queued=[request.id for request in requests if request.state == "queued"],
+        )
 
     def watch(self, watcher: Callable[[ModelState], object]) -> Callable[[], None]:
         """Call ``watcher`` with every new ``ModelState``; return a function that ends that."""
-        return self._watchers.add(watcher)
+        return self._resident.watchers.add(watcher)
 
     def handle(self, data: object, listener: Listener) -> None:
         """Take a command as plain data. What is not one is answered with ``error`` and changes nothing."""
@@ -233,21 +233,75 @@ class Worker:
             self._thread = thread
 
     def _run(self) -> None:
-        while (request := self._queue.get()) is not None:
-            with self._lock:
-                if request.state != "queued":
-                    continue
-                request.state = "running"
-            try:
-                end = self._execute(request)
-            except BaseException as error:  # noqa: BLE001 - the thread outlives whatever a request does
-                end = error_event(request.id, error)
-            self._end(request, end)
+        while not self._stopping:
+            while self._begin_next():
+                pass
+            self._step()  # the last time too: it ends what was aborted when the worker was closed
         if self._engine is not None:
             self._engine.close()
-            self._set_model(ModelState())
+            self._resident.forget()
 
-    def _execute(self, request: _Request) -> p.Event:
+    def _begin_next(self) -> bool:
+        """Begin the next request, and wait for one if there is nothing else to do; return False if none can begin."""
+        if self._held is None:
+            try:
+                self._held = self._take()
+            except queue.Empty:
+                return False
+        request = self._held
+        if request is None:
+            self._stopping = True
+            return False
+        if self._active and request.state == "queued" and not self._joins(request.command):
+            return False
+        self._held = None
+        with self._lock:
+            if request.state != "queued":
+                return True
+            request.state = "running"
+        self._resident.touch()
+        try:
+            end = self._execute(request)
+        except BaseException as error:  # noqa: BLE001 - the thread outlives whatever a request does
+            end = error_event(request.id, error)
+        if end is not None:
+            self._end(request, end)
+        return True
+
+    def _take(self) -> _Request | None:
+        """Return what is next in the queue; while answers are being made, without waiting for it."""
+        if self._active:
+            return self._queue.get_nowait()
+        try:
+            return self._queue.get(timeout=self._resident.spare_s)
+        except queue.Empty:
+            self._resident.unload(self._started_engine())
+            raise
+
+    @property
+    def _active(self) -> bool:
+        return self._engine is not None and self._engine.active
+
+    def _joins(self, command: p.Command) -> bool:
+        """Return whether ``command`` can be answered together with what is being answered."""
+        if not isinstance(command, (p.GenerateCompletion, p.GenerateChatCompletion)):
+            return False
+        return command.model is None or self._resident.holds(command.model, command.load)
+
+    def _step(self) -> None:
+        if not self._active:
+            return
+        engine = self._started_engine()
+        try:
+            engine.step()
+        except BaseException as error:  # noqa: BLE001 - it should not: nothing it holds can be trusted
+            self._resident.unload(engine)
+            for request in tuple(self._answering.values()):
+                self._end(request, error_event(request.id, error))
+        self._resident.touch()
+
+    def _execute(self, request: _Request) -> p.Event | None:
+        """Do what was asked; return its end, or None if that comes with the steps of the engine."""
         engine = self._started_engine()
         match request.command:
             case p.Init() as command:
@@ -256,18 +310,20 @@ class Worker:
                     raise ProtocolError(msg, "Use the same version of llama-widgets on both sides.")
                 return p.Info(request_id=request.id, message="ready", data=engine.init(command.options))
             case p.LoadModel() as command:
-                return self._load(engine, command, request)
+                return self._resident.load(engine, command, partial(self._emit, request), request.cancel)
             case p.UnloadModel():
-                self._unload(engine)
+                self._resident.unload(engine)
                 return p.Info(request_id=request.id, message="unloaded")
             case p.CreateContext() as command:
-                self._need_model()
-                data = engine.create_context(command.options, request.cancel)
-                if self.loaded is not None:
-                    self._set_model(ModelState(replace(self.loaded, n_ctx=data["n_ctx"], memory=data["memory"])))
+                data = self._resident.create_context(engine, command.options, request.cancel)
                 return p.Info(request_id=request.id, message="context ready", data=data)
+            case p.Embed() as command:
+                return self._with_model(engine, command, request) or engine.embed(command, request.cancel)
             case p.GenerateCompletion() | p.GenerateChatCompletion() as command:
-                return self._generate(engine, command, request)
+                end = self._with_model(engine, command, request)
+                if end is None:
+                    self._answer(engine, command, request)
+                return end
         msg = f"The worker has no way to run {request.command.type!r}."
         raise ProtocolError(msg)
 
@@ -276,50 +332,29 @@ class Worker:
             self._engine = self._make_engine()
         return self._engine
 
-    def _load(self, engine: Engine, command: p.LoadModel, request: _Request) -> p.ModelLoaded:
-        path = self._find(command.model)
-        if self.loaded is not None and self.loaded.path == str(path) and self._same_options(command):
-            return replace(self.loaded, request_id=request.id, model=command.model)
+    def _with_model(self, engine: Engine, command: p.Generate | p.Embed, request: _Request) -> p.Event | None:
+        """Load the model that ``command`` names, if it is not there; return the end if that was stopped.
 
-        def emit(event: p.Event) -> None:
-            if isinstance(event, p.Progress):
-                total = event.total or 1000
-                self._set_model(ModelState(None, request.id, command.model, event.done, total))
-            self._emit(request, event)
-
-        self._set_model(ModelState(None, request.id, command.model))
-        loaded: p.ModelLoaded | None = None
-        try:
-            # The name by which the library lists it: the one inside the file is often some training run's.
-            loaded = replace(engine.load(command, path, emit, request.cancel), name=filenames.describe(path.name)[0])
-        finally:
-            kept = None if loaded is None or loaded.cancelled else loaded
-            self._loaded_with = command if kept else None
-            self._set_model(ModelState(kept))
-        return loaded
-
-    def _same_options(self, command: p.LoadModel) -> bool:
-        return self._loaded_with is not None and self._loaded_with.options == command.options
-
-    def _unload(self, engine: Engine) -> None:
-        engine.unload()
-        self._loaded_with = None
-        self._set_model(ModelState())
-
-    def _need_model(self) -> None:
-        if self.loaded is None:
-            msg = "No model is loaded."
-            raise NoModelError(msg, "Load one first, or name one.")
-
-    def _generate(self, engine: Engine, command: p.Generate, request: _Request) -> p.Event:
-        # Loading belongs to the same request: between two of them, somebody else could load another model.
-        if command.model is not None and not self.is_loaded(command.model):
-            loaded = self._load(engine, p.LoadModel(request_id=request.id, model=command.model), request)
+        Loading belongs to the same request: between two of them, somebody else could load another model.
+        """
+        if command.model is not None and not self._resident.holds(command.model, command.load):
+            load = p.LoadModel(request_id=request.id, model=command.model, options=command.load or LoadOptions())
+            loaded = self._resident.load(engine, load, partial(self._emit, request), request.cancel)
             if loaded.cancelled:
                 return aborted(command)
             self._emit(request, loaded)
-        self._need_model()
-        return engine.generate(command, lambda event: self._emit(request, event), request.cancel)
+        self._resident.need()
+        return None
+
+    def _answer(self, engine: Engine, command: p.Generate, request: _Request) -> None:
+        def emit(event: p.Event) -> None:
+            if isinstance(event, (p.CompletionDone, p.Error)):
+                self._end(request, event)
+            else:
+                self._emit(request, event)
+
+        self._answering[request.id] = request
+        engine.submit(command, emit, request.cancel)
 
     def _download(self, request: _Request, command: p.DownloadModel) -> None:
         from .library import downloads
@@ -354,11 +389,8 @@ class Worker:
                 return
             request.state = "ended"
             self._requests.pop(request.id, None)
+            self._answering.pop(request.id, None)
         tell(request.listener, event)
-
-    def _set_model(self, state: ModelState) -> None:
-        self._model_state = state
-        self._watchers.tell(state)
 
 
 def _llama_engine() -> Engine:
@@ -387,7 +419,7 @@ def shared() -> Worker:
         if _shared is None or _shared.closed:
             worker = Worker()
             if _shared is not None:  # widgets that show the model of all go on showing it
-                worker._watchers = _shared._watchers  # noqa: SLF001
+                worker._resident.watchers = _shared._resident.watchers  # noqa: SLF001
             _shared = worker
         return _shared
 

@@ -212,7 +212,7 @@ def test_what_is_closed_is_not_watched_any_more() -> None:
         lw.ChatPanel("a.gguf", worker=worker).close()
         lw.ModelSelector(worker=worker).close()
         lw.DownloadProgress().close()
-    assert len(worker._watchers) == 0
+    assert len(worker._resident.watchers) == 0
     assert len(downloads.shared()._listeners) == before
     worker.close()
 

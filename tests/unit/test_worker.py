@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,9 @@ from hypothesis import strategies as st
 from llama_widgets import protocol as p
 from llama_widgets.engines.scripted import ScriptedEngine
 from llama_widgets.errors import BusyError, EngineError, ModelNotFoundError
-from llama_widgets.worker import ModelState, Worker
+from llama_widgets.options import LoadOptions
+from llama_widgets.resident import ModelState
+from llama_widgets.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -115,7 +118,7 @@ def test_abort_of_a_running_answer_keeps_what_was_said(make: Callable[..., Worke
     assert (done.text, done.stop_reason) == ("partial ", "abort")
 
 
-def test_abort_of_a_queued_request_ends_it_at_once(make: Callable[..., Worker]) -> None:
+def test_abort_of_a_request_that_waits_its_turn_ends_it_while_others_go_on(make: Callable[..., Worker]) -> None:
     gate = threading.Event()
     engine = ScriptedEngine(lambda command: ["x", gate, "y"] if command.request_id == "first" else ["z"])
     worker = make(engine)
@@ -125,12 +128,66 @@ def test_abort_of_a_queued_request_ends_it_at_once(make: Callable[..., Worker]) 
     worker.submit(generate("third"), third)
     assert first.chunk.wait(WAIT_S)
     assert worker.abort("second") == ["second"]
-    assert second.ended.is_set()  # while the first still runs
     assert second.wait().stop_reason == "abort"
+    assert not first.ended.is_set()
     gate.set()
     assert first.wait().text == "xy"
     assert third.wait().text == "z"
-    assert engine.calls.count("generate_completion") == 2
+
+
+def test_abort_of_what_waits_for_another_model_ends_it_at_once(make: Callable[..., Worker]) -> None:
+    gate = threading.Event()
+    engine = ScriptedEngine(lambda _: ["x", gate, "y"])
+    worker = make(engine)
+    first, second, third = Ear(), Ear(), Ear()
+    worker.submit(generate("first"), first)
+    worker.submit(generate("second", model="b.gguf"), second)
+    worker.submit(generate("third"), third)
+    assert first.chunk.wait(WAIT_S)
+    assert worker.status().queued == ["second", "third"]  # the third must not overtake the second for ever
+    assert worker.abort("second") == ["second"]
+    assert second.ended.is_set()
+    gate.set()
+    assert [first.wait().text, third.wait().text] == ["xy", "xy"]
+    assert [call for call in engine.calls if call.startswith("load")] == ["load a.gguf"]
+
+
+def test_a_model_that_nobody_uses_is_freed_after_a_time(make: Callable[..., Worker]) -> None:
+    worker = make()
+    freed = threading.Event()
+    worker.watch(lambda state: freed.set() if state == ModelState() else None)
+    ear = Ear()
+    worker.submit(replace(generate(), load=LoadOptions(unload_after=0.01)), ear)
+    ear.wait()
+    assert freed.wait(WAIT_S)
+    again = Ear()
+    worker.submit(generate("again"), again)
+    assert again.wait().text == "two one "
+
+
+def test_other_load_options_load_the_model_again(make: Callable[..., Worker]) -> None:
+    engine = ScriptedEngine()
+    worker = make(engine)
+    for index, load in enumerate([LoadOptions(n_ctx=64), None, LoadOptions(n_ctx=64), LoadOptions(n_ctx=128)]):
+        ear = Ear()
+        worker.submit(replace(generate(str(index)), load=load), ear)
+        ear.wait()
+    assert [call for call in engine.calls if call.startswith("load")] == ["load a.gguf"] * 2
+
+
+def test_status_tells_what_is_going_on(make: Callable[..., Worker]) -> None:
+    gate = threading.Event()
+    worker = make(ScriptedEngine(lambda _: ["x", gate]))
+    assert "no model" in str(worker.status())
+    ear = Ear()
+    worker.submit(generate("g"), ear)
+    assert ear.chunk.wait(WAIT_S)
+    status = worker.status()
+    assert (status.running, status.queued, status.memory) == (["g"], [], 1_000_000)
+    assert status.model is not None
+    assert "a: 1 MB" in str(status)
+    gate.set()
+    ear.wait()
 
 
 def test_abort_of_what_is_finished_or_unknown_is_acknowledged(make: Callable[..., Worker]) -> None:
