@@ -43,6 +43,7 @@ class _LogRouter:
         self._level = logging.INFO
         self._line = ""
         self._captures: list[deque[tuple[int, str]]] = []
+        self._quiet = 0
 
     def write(self, level: int, text: bytes, _: object) -> None:
         with contextlib.suppress(Exception):  # ctypes would print it to stderr
@@ -59,20 +60,24 @@ class _LogRouter:
             found = [(logging.DEBUG if _ABORT.search(line) else self._level, line) for line in lines if line.strip()]
             for capture in self._captures:
                 capture.extend(pair for pair in found if pair[0] > logging.DEBUG)
+            if self._quiet:
+                return
         for line_level, line in found:
             _log.log(line_level, "%s", line)
 
     @contextlib.contextmanager
-    def capture(self) -> Iterator[deque[tuple[int, str]]]:
-        """Also collect the lines above debug, with their levels, that are written meanwhile."""
+    def capture(self, *, quiet: bool = False) -> Iterator[deque[tuple[int, str]]]:
+        """Collect the lines above debug, with their levels, written meanwhile; ``quiet`` keeps them out of the log."""
         lines: deque[tuple[int, str]] = deque(maxlen=1_000)
         with self._lock:
             self._captures.append(lines)
+            self._quiet += quiet
         try:
             yield lines
         finally:
             with self._lock:
                 self._captures = [other for other in self._captures if other is not lines]
+                self._quiet -= quiet
 
 
 log = _LogRouter()

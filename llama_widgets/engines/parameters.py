@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..options import LoadOptions
 
 _UBATCH = 512
+_SEQUENCES, _STATES = 16, 4
 _CACHE_TYPES = {
     "f16": llama_cpp.GGML_TYPE_F16,
     "q8_0": llama_cpp.GGML_TYPE_Q8_0,
@@ -36,6 +37,21 @@ def check(options: LoadOptions) -> None:
     if options.flash_attn is False and options.cache_type_v != "f16":
         msg = f"cache_type_v={options.cache_type_v!r} needs flash attention, and flash_attn is False."
         raise ParameterError(msg, 'Leave flash_attn at "auto", or cache_type_v at "f16".')
+
+
+def sequences(options: LoadOptions, keeps_state: bool) -> int:
+    """Return how many conversations are kept: cells of a cache are shared, but each running state has its own memory.
+
+    Parameters
+    ----------
+    options : LoadOptions
+        What was asked for.
+    keeps_state : bool
+        Whether the model is recurrent or hybrid.
+    """
+    if options.n_seq_max != "auto":
+        return options.n_seq_max
+    return _STATES if keeps_state else _SEQUENCES
 
 
 def model_params(options: LoadOptions, n_gpu_layers: int) -> llama_cpp.llama_model_params:
@@ -64,6 +80,10 @@ def context_params(
 ) -> llama_cpp.llama_context_params:
     """Return how a context is to be made.
 
+    A batch may ask for the logits of one token per conversation, ``n_seq_max`` in all, unless ``embeddings`` are made:
+    llama.cpp ends the process where there are more. In return it need not keep room for the logits of a whole batch,
+    which is 512 MiB for a vocabulary of 256,000 tokens.
+
     Parameters
     ----------
     options : LoadOptions
@@ -91,4 +111,5 @@ def context_params(
     params.swa_full = options.swa_full
     params.kv_unified = True  # one conversation may use all of the context
     params.embeddings = embeddings
+    params.n_outputs_max = 0 if embeddings else n_seq_max  # 0 is a whole batch
     return params
