@@ -28,6 +28,7 @@ _log = logging.getLogger("llama_widgets.llama")
 
 _LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR}  # enum ggml_log_level
 _CONTINUED = 5
+_GPU, _IGPU = 1, 2  # enum ggml_backend_dev_type
 # What llama.cpp says of an abort, as an error. It is none: somebody asked for it.
 _ABORT = re.compile(
     r"failed with error 1$|compute status: 1$|failed to decode, ret = 2$|removing memory module entries"
@@ -165,28 +166,56 @@ def _backend_init() -> None:
 
 
 def _devices() -> list[dict[str, str]]:
-    """Return what llama.cpp can compute on. The binding has no functions for this, its library has."""
+    """Return what llama.cpp can compute on."""
+    ggml = _ggml()
+    if ggml is None:
+        return []
+    kinds = {0: "cpu", _GPU: "gpu", _IGPU: "igpu"}
+    return [
+        {
+            "name": ggml["name"](device).decode(),
+            "description": ggml["description"](device).decode().strip(),
+            "type": kinds.get(ggml["type"](device), "other"),
+        }
+        for device in map(ggml["get"], range(ggml["count"]()))
+    ]
+
+
+def gpu_memory() -> tuple[int, bool]:
+    """Return the bytes that are free on all GPUs with memory of their own, and whether there is one without."""
+    ggml = _ggml()
+    if ggml is None:
+        return 0, False
+    total, shares = 0, False
+    for device in map(ggml["get"], range(ggml["count"]())):
+        kind = ggml["type"](device)
+        if kind == _IGPU or (kind == _GPU and sys.platform == "darwin"):  # Macs have one memory for both
+            shares = True
+        elif kind == _GPU:
+            free, most = ctypes.c_size_t(), ctypes.c_size_t()
+            ggml["memory"](device, ctypes.byref(free), ctypes.byref(most))
+            total += free.value
+    return total, shares
+
+
+@functools.cache
+def _ggml() -> dict[str, Any] | None:
+    """Return functions on devices. The binding has none, its library has."""
     try:
         from llama_cpp._ggml import libggml
 
-        count, get, name, description, kind = (
-            getattr(libggml, f"ggml_backend_dev_{what}") for what in ("count", "get", "name", "description", "type")
-        )
+        names = ("count", "get", "name", "description", "type", "memory")
+        functions = {name: getattr(libggml, f"ggml_backend_dev_{name}") for name in names}
     except (ImportError, AttributeError):
-        return []
-    count.restype, get.argtypes, get.restype = ctypes.c_size_t, [ctypes.c_size_t], ctypes.c_void_p
-    kind.argtypes, kind.restype = [ctypes.c_void_p], ctypes.c_int
-    for function in (name, description):
-        function.argtypes, function.restype = [ctypes.c_void_p], ctypes.c_char_p
-    kinds = {0: "cpu", 1: "gpu", 2: "igpu"}
-    return [
-        {
-            "name": name(device).decode(),
-            "description": description(device).decode().strip(),
-            "type": kinds.get(kind(device), "other"),
-        }
-        for device in map(get, range(count()))
-    ]
+        return None
+    for name, function in functions.items():
+        function.argtypes = [ctypes.c_void_p]
+        function.restype = ctypes.c_char_p if name in ("name", "description") else ctypes.c_int
+    functions["count"].argtypes, functions["count"].restype = [], ctypes.c_size_t
+    functions["get"].argtypes, functions["get"].restype = [ctypes.c_size_t], ctypes.c_void_p
+    size = ctypes.POINTER(ctypes.c_size_t)
+    functions["memory"].argtypes, functions["memory"].restype = [ctypes.c_void_p, size, size], None
+    return functions
 
 
 def default_threads() -> int:

@@ -1,0 +1,147 @@
+"""What the header of a GGUF file says. What a damaged one raises here would end the process in llama.cpp."""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InvalidModelError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO
+
+# enum gguf_type of ggml's gguf.h, as letters of struct
+_NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_STRING, _ARRAY = 8, 9
+_MOST_DIMENSIONS = 4
+
+
+@dataclass(frozen=True)
+class Array:
+    """An array that was passed over: the ``enum gguf_type`` of its items, and how many there are."""
+
+    kind: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Shape, the fastest dimension first as in llama.cpp, and ``enum ggml_type``."""
+
+    shape: tuple[int, ...]
+    type: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """Values by their key, arrays as ``Array``, and tensors by their name."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+
+
+def read(path: Path) -> Header:
+    """Return the header of a file that ``gguf.check`` found to be GGUF.
+
+    Raises
+    ------
+    InvalidModelError
+        If it cannot be read to its end.
+    OSError
+        If the file cannot be read.
+    """
+    with path.open("rb") as file:
+        reader = _Reader(path.name, file)
+        n_tensors, n_values = reader.begin()
+        header = Header()
+        for _ in range(n_values):
+            key = reader.string()
+            header.values[key] = reader.value(reader.number("I"))
+        for _ in range(n_tensors):
+            name = reader.string()
+            shape = reader.shape()
+            header.tensors[name] = Tensor(shape, reader.number("I"))
+            reader.number("Q")  # where its data are
+        return header
+
+
+def find(path: Path, *keys: str) -> dict[str, Any]:
+    """Return the values of ``keys`` as ``read`` does, without reading on behind the last of them; of some, nothing."""
+    found: dict[str, Any] = {}
+    with path.open("rb") as file:
+        reader = _Reader(path.name, file)
+        for _ in range(reader.begin()[1]):
+            key, kind = reader.string(), reader.number("I")
+            if key in keys:
+                found[key] = reader.value(kind, pass_over=len(found) + 1 < len(keys))
+                if len(found) == len(keys):
+                    break
+            else:
+                reader.value(kind)
+    return found
+
+
+class _Reader:
+    def __init__(self, name: str, file: BinaryIO) -> None:
+        self._name = name
+        self._file = file
+        self._size = os.fstat(file.fileno()).st_size
+
+    def begin(self) -> tuple[int, int]:
+        """Read what a GGUF file begins with; return how many tensors and values there are."""
+        self._take(4)
+        version = self.number("I")
+        if version not in (2, 3):
+            raise self._damaged(f"its version is {version}")
+        return self.number("Q"), self.number("Q")
+
+    def value(self, kind: int, *, pass_over: bool = True) -> Any:  # noqa: ANN401 - whatever the file holds
+        if kind in _NUMBERS:
+            return self.number(_NUMBERS[kind])
+        if kind == _STRING:
+            return self.string()
+        if kind != _ARRAY:
+            raise self._damaged(f"there is no type {kind}")
+        array = Array(self.number("I"), self.number("Q"))
+        if pass_over:
+            self._pass_over(array)
+        return array
+
+    def number(self, letter: str) -> Any:  # noqa: ANN401 - int, float or bool
+        return struct.unpack(f"<{letter}", self._take(struct.calcsize(letter)))[0]
+
+    def string(self) -> str:
+        return self._take(self.number("Q")).decode("utf-8", "replace")
+
+    def shape(self) -> tuple[int, ...]:
+        count = self.number("I")
+        if count > _MOST_DIMENSIONS:
+            raise self._damaged(f"a tensor has {count} dimensions")
+        return tuple(self.number("Q") for _ in range(count))
+
+    def _pass_over(self, array: Array) -> None:
+        if array.kind in _NUMBERS:
+            self._skip(array.count * struct.calcsize(_NUMBERS[array.kind]))
+        elif array.kind == _STRING:
+            for _ in range(array.count):
+                self._skip(self.number("Q"))
+        else:
+            raise self._damaged(f"there are no arrays of type {array.kind}")
+
+    def _take(self, count: int) -> bytes:
+        data = self._file.read(min(count, self._size))
+        if len(data) < count:
+            raise self._damaged("it ends within its header")
+        return data
+
+    def _skip(self, count: int) -> None:
+        if count > self._size - self._file.tell():
+            raise self._damaged("it ends within its header")
+        self._file.seek(count, os.SEEK_CUR)
+
+    def _damaged(self, why: str) -> InvalidModelError:
+        msg = f"{self._name} is cut short or damaged: {why}."
+        return InvalidModelError(msg, "Download it again, or choose another file.")
