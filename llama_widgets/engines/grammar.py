@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from .gbnf import Rules
 
 if TYPE_CHECKING:
     from ..options import GenerationOptions
@@ -29,6 +32,16 @@ class Grammar:
     root: str = "root"
     triggers: tuple[str, ...] = ()
 
+    def rules(self) -> Rules:
+        """Return the grammar as it was read.
+
+        Raises
+        ------
+        GrammarError
+            If it cannot be read, or if no answer could follow it.
+        """
+        return _rules(self.text, self.root)
+
     @classmethod
     def of(cls, options: GenerationOptions) -> Grammar | None:
         """Return the grammar that ``options`` ask for, if any.
@@ -45,6 +58,11 @@ class Grammar:
         return None
 
 
+@functools.lru_cache(maxsize=16)
+def _rules(text: str, root: str) -> Rules:
+    return Rules(text, root)
+
+
 def schema_rules(schema: dict[str, Any], name: str) -> str:
     """Return GBNF rules for the JSON values that fulfil ``schema``, one rule to a line.
 
@@ -57,4 +75,4 @@ def schema_rules(schema: dict[str, Any], name: str) -> str:
     """
     from llama_cpp.llama_grammar import json_schema_to_gbnf
 
-    return json_schema_to_gbnf(json.dumps(schema)).replace("root", name)
+    return str(json_schema_to_gbnf(json.dumps(schema)).replace("root", name))

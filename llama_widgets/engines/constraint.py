@@ -1,0 +1,170 @@
+"""Holds an answer to a grammar: which tokens may come next."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakKeyDictionary
+
+import llama_cpp  # noqa: TID253 - this module is imported late
+import numpy as np
+
+from .follower import Follower, ends, nexts
+
+if TYPE_CHECKING:
+    from .follower import State
+    from .grammar import Grammar
+    from .model import Model
+
+_END, _NO_TEXT = 256, 257
+"""Stand for the first byte of tokens that end an answer, and of those that are nothing in it."""
+
+
+class _Place(NamedTuple):
+    """Where an answer is: its state in the grammar, None before a trigger, and bytes that are not read yet.
+
+    These are the beginning of a character, or what may be the beginning of a trigger.
+    """
+
+    state: State | None
+    unread: bytes = b""
+
+
+class Constraint:
+    """The grammar of one answer.
+
+    Parameters
+    ----------
+    grammar : Grammar
+        What the answer follows, from its beginning or from a trigger on.
+    model : Model
+        Whose tokens it is made of.
+
+    Raises
+    ------
+    GrammarError
+        If no answer can be held to the grammar.
+    """
+
+    def __init__(self, grammar: Grammar, model: Model) -> None:
+        self._follower = Follower(grammar.rules())
+        self._triggers = [text.encode() for text in grammar.triggers]
+        self._model = model
+        self._firsts = _first_bytes(model)
+        self._place = _Place(None) if self._triggers else _Place(self._follower.start)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the answer is still free, because no trigger has come."""
+        return self._place.state is None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the answer is complete, and nothing but its end may follow."""
+        state = self._place.state
+        return state is not None and ends(state) and not nexts(state) and not self._place.unread
+
+    def allows(self, token: int) -> bool:
+        """Return whether ``token`` may come next."""
+        return self._after(token) is not None
+
+    def accept(self, token: int) -> bool:
+        """Go on by ``token``; return whether it is allowed. If not, nothing happens."""
+        place = self._after(token)
+        if place is None:
+            return False
+        self._place = place
+        return True
+
+    def candidates(self) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+        """Return the tokens whose first byte may come next, and those that end the answer if it may end."""
+        state, unread = self._place
+        firsts = np.zeros(_NO_TEXT + 1, bool)
+        if unread:
+            firsts[0x80:0xC0] = True
+        elif state is None:
+            firsts[:_NO_TEXT] = True
+        else:
+            for chars in nexts(state):
+                _mark(firsts, chars.ranges, negated=chars.negated)
+            firsts[_END] = ends(state)
+        return np.flatnonzero(firsts[self._firsts])
+
+    def _after(self, token: int) -> _Place | None:
+        """Return where the answer is after ``token``; None if it is not allowed."""
+        state, unread = self._place
+        piece = self._model.piece(token)
+        if piece is None:  # it ends the answer
+            return self._place if state is None or (ends(state) and not unread) else None
+        if state is None:
+            return self._awaited(unread + piece)
+        return self._read(state, unread + piece) if piece else None
+
+    def _awaited(self, data: bytes) -> _Place | None:
+        """Look for a trigger: from the first one on the answer belongs to the grammar."""
+        found = [at for trigger in self._triggers if (at := data.find(trigger)) >= 0]
+        if found:
+            return self._read(self._follower.start, data[min(found) :])
+        keep = max(map(len, self._triggers)) - 1
+        return _Place(None, data[-keep:] if keep else b"")
+
+    def _read(self, state: State, data: bytes) -> _Place | None:
+        text, rest = data, b""
+        try:
+            read = data.decode()
+        except UnicodeDecodeError as error:
+            if error.end < len(data) or error.reason != "unexpected end of data":
+                return None
+            text, rest = data[: error.start], data[error.start :]
+            read = text.decode()
+        state = self._follower.read(state, read)
+        if not state or (rest and not any(chars.meets(*_completions(rest)) for chars in nexts(state))):
+            return None
+        return _Place(state, rest)
+
+
+def _completions(begin: bytes) -> tuple[int, int]:
+    """Return the first and the last character whose UTF-8 begins so."""
+    length = 2 if begin[0] < 0xE0 else 3 if begin[0] < 0xF0 else 4  # noqa: PLR2004 - how UTF-8 is made
+    code = begin[0] & (0x7F >> length)
+    for byte in begin[1:]:
+        code = code << 6 | byte & 0x3F
+    bits = 6 * (length - len(begin))
+    return code << bits, (code + 1 << bits) - 1
+
+
+def _mark(
+    firsts: np.ndarray[tuple[int], np.dtype[np.bool]], ranges: tuple[tuple[int, int], ...], *, negated: bool
+) -> None:
+    """Mark the first bytes of these characters; all from 128 on are one, since few grammars tell them apart."""
+    ascii_ = np.full(0x80, negated)
+    for low, high in ranges:
+        ascii_[low : high + 1] = not negated
+    firsts[:0x80] |= ascii_
+    if negated or any(high >= 0x80 for _, high in ranges):  # noqa: PLR2004 - where ASCII ends
+        firsts[0x80:_END] = True
+
+
+_cache: WeakKeyDictionary[Model, np.ndarray[tuple[int], np.dtype[np.uint16]]] = WeakKeyDictionary()
+
+
+def _first_bytes(model: Model) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
+    """Return the first byte of each token, or what stands for it."""
+    if model not in _cache:
+        vocab = llama_cpp.llama_model_get_vocab(model.handle)
+        assert vocab is not None  # noqa: S101 - every model has one
+        _cache[model] = np.array([_first_byte(model, vocab, token) for token in range(model.n_vocab)], np.uint16)
+    return _cache[model]
+
+
+def _first_byte(model: Model, vocab: llama_cpp.llama_vocab_p, token: int) -> int:
+    # Not all pieces are asked of the model, which keeps what it has told.
+    if llama_cpp.llama_vocab_is_eog(vocab, token):
+        return _END
+    if llama_cpp.llama_token_to_piece(vocab, token, _buffer, len(_buffer), 0, False) > 0:
+        return _buffer.raw[0]
+    piece = model.piece(token)
+    return piece[0] if piece else _NO_TEXT
+
+
+_buffer = ctypes.create_string_buffer(64)
