@@ -5,8 +5,73 @@ from __future__ import annotations
 import codecs
 from typing import TYPE_CHECKING
 
+from .segments import Segmenter, undecided
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from .segments import Segment, Tags
+
+
+class AnswerText:
+    """An answer as it comes: from the bytes of tokens to thoughts, text and calls, until a stop string ends it.
+
+    Stop strings are looked for in the text alone. A thought is not the answer yet, and a call is not read as text: a
+    line break as a stop string shall end neither.
+
+    Parameters
+    ----------
+    stop : iterable of str
+        Texts that end the answer; they are not part of it. Empty ones are ignored.
+    tags : Tags
+        Those of the model's template.
+    prompt_tail : str
+        The rendered prompt with the beginning of the answer that was given.
+    tools : bool
+        Whether there are tools to call.
+
+    Attributes
+    ----------
+    closing : str
+        The text that closes an open thought.
+    """
+
+    def __init__(self, stop: Iterable[str], tags: Tags, prompt_tail: str, tools: bool = False) -> None:
+        self._characters = TextStream()
+        self._segmenter = Segmenter(tags, prompt_tail, tools=tools)
+        self._stop = _Stop(stop)
+        self.closing = self._segmenter.closing
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string was found. Nothing comes out any more."""
+        return self._stop.found
+
+    @property
+    def segment(self) -> Segment:
+        """Where the next token belongs, unless it is or ends a tag."""
+        return self._segmenter.segment
+
+    def feed(self, piece: bytes) -> list[tuple[Segment, str]]:
+        """Take the bytes of a token; return what is decided now, in order, as pairs of segment and text."""
+        text = self._characters.feed(piece)
+        return self._until_stop(self._segmenter.feed(text)) if text and not self.stopped else []
+
+    def flush(self) -> list[tuple[Segment, str]]:
+        """Return what was held back, at the end of the answer. Half a character is dropped."""
+        out = [] if self.stopped else self._until_stop(self._segmenter.flush())
+        return _joined([*out, ("text", self._stop.flush())])
+
+    def _until_stop(self, pieces: list[tuple[Segment, str]]) -> list[tuple[Segment, str]]:
+        out: list[tuple[Segment, str]] = []
+        for segment, text in pieces:
+            if segment == "text":
+                out.append((segment, self._stop.feed(text)))
+            else:
+                out += [("text", self._stop.flush()), (segment, text)]
+            if self.stopped:
+                break
+        return _joined(out)
 
 
 class TextStream:
@@ -20,43 +85,58 @@ class TextStream:
     ----------
     stop : iterable of str
         Texts that end the answer; they are not part of it. Empty ones are ignored.
-
-    Attributes
-    ----------
-    stopped : bool
-        Whether a stop string was found. Nothing comes out any more.
     """
 
     def __init__(self, stop: Iterable[str] = ()) -> None:
-        self._stop = [text for text in stop if text]
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._held = ""
-        self.stopped = False
+        self._stop = _Stop(stop)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string was found. Nothing comes out any more."""
+        return self._stop.found
 
     def feed(self, piece: bytes) -> str:
         """Take the bytes of a token; return the text that is decided now."""
-        if self.stopped:
+        return self._stop.feed(self._decoder.decode(piece))
+
+    def flush(self) -> str:
+        """Return what was held back and did not become a stop string. Half a character at the very end is dropped."""
+        return self._stop.flush()
+
+
+class _Stop:
+    """Lets text through until a stop string is complete; holds back what may become one."""
+
+    def __init__(self, stop: Iterable[str]) -> None:
+        self._stop = [text for text in stop if text]
+        self._held = ""
+        self.found = False
+
+    def feed(self, text: str) -> str:
+        if self.found:
             return ""
-        text = self._held + self._decoder.decode(piece)
+        text = self._held + text
         found = [(at + len(stop), at) for stop in self._stop if (at := text.find(stop)) >= 0]
         if found:
-            self.stopped = True
+            self.found = True
             self._held = ""
             return text[: min(found)[1]]
-        shown = len(text) - self._undecided(text)
+        shown = len(text) - undecided(text, self._stop)
         self._held = text[shown:]
         return text[:shown]
 
     def flush(self) -> str:
-        """Return what was held back and did not become a stop string. Half a character at the very end is dropped."""
         text, self._held = self._held, ""
         return text
 
-    def _undecided(self, text: str) -> int:
-        """Return the length of the longest end of ``text`` that begins a stop string."""
-        longest = max(map(len, self._stop), default=1) - 1
-        for length in range(min(longest, len(text)), 0, -1):
-            end = text[-length:]
-            if any(stop.startswith(end) for stop in self._stop):
-                return length
-        return 0
+
+def _joined(pieces: list[tuple[Segment, str]]) -> list[tuple[Segment, str]]:
+    """Return ``pieces`` without empty ones, and those in a row of one segment as one."""
+    out: list[tuple[Segment, str]] = []
+    for segment, text in pieces:
+        if text and out and out[-1][0] == segment:
+            out[-1] = (segment, out[-1][1] + text)
+        elif text:
+            out.append((segment, text))
+    return out
