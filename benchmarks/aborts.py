@@ -15,7 +15,7 @@ from llama_widgets.worker import Worker
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from llama_widgets.chat.turns import Change
+    from llama_widgets.chat.changes import Change
 
 DECODES = 40
 PREFILLS = 10

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from . import errors
     from .chat.conversation import Chat
-    from .chat.turns import Reply
+    from .chat.reply import Reply
     from .errors import LlamaWidgetsError
     from .library.downloads import download
     from .library.job import Job
@@ -36,7 +36,7 @@ _HOMES = {
     "LlamaWidgetsError": ".errors",
     "Model": ".library.local",
     "ModelSelector": ".widgets.selector",
-    "Reply": ".chat.turns",
+    "Reply": ".chat.reply",
     "Worker": ".worker",
     "download": ".library.downloads",
     "errors": "",

@@ -1,100 +1,146 @@
-"""What a conversation is made of: turns, the reply to one question, and the messages that tell of their changes."""
+"""What a conversation is made of: turns, and the way from them to plain data and back."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
-from ..errors import ParameterError
-from ..protocol import CompletionDone, Timings, Usage
+from ..errors import LlamaWidgetsError, ParameterError
+from ..protocol import CompletionDone, decode_event
 from ..requests import new_id
-from ..wire import Message
+from .changes import ToolState
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 
 _EXAMPLE = "For example [{'role': 'user', 'content': 'Hello'}]."
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reply:
-    """The answer to one question.
-
-    Attributes
-    ----------
-    text : str
-        The answer. ``str(reply)`` is the same, and a notebook shows it as Markdown.
-    stop_reason : str
-        Why it ended: "eos", "stop", "max_tokens", "context_full" or "abort".
-    usage : Usage
-        Token counts: ``prompt_tokens``, ``cached_tokens`` (of the prompt, reused), ``completion_tokens``.
-    timings : Timings
-        ``ttft_s`` (seconds to the first token), ``prefill_tps`` and ``decode_tps`` (tokens per second).
-    thoughts : str
-        What the model thought before it answered, where it does that.
-    model : str
-        The model that answered, as it was named.
-    """
-
-    text: str
-    stop_reason: str
-    usage: Usage = field(default_factory=Usage)
-    timings: Timings = field(default_factory=Timings)
-    thoughts: str = ""
-    model: str = ""
-
-    def __str__(self) -> str:
-        """Return the text."""
-        return self.text
-
-    def _repr_markdown_(self) -> str:
-        return self.text
-
-
 @dataclass(kw_only=True)
 class Turn:
-    """One turn. ``pieces`` grows while the answer arrives; ``done`` is there once it has ended."""
+    """One turn. ``pieces`` grows while the answer arrives; ``done`` is there once it has ended.
+
+    Of an answer that called tools, ``tool_calls`` are these calls; a turn of the role "tool" is the result of the call
+    ``call_id``, with the tool's ``name`` and ``state``.
+    """
 
     role: Role
-    pieces: list[str]
+    pieces: list[str] = field(default_factory=list)
+    thought_pieces: list[str] = field(default_factory=list)
     id: str = field(default_factory=new_id)
     done: CompletionDone | None = None
     error: str = ""
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    name: str = ""
+    call_id: str = ""
+    state: ToolState = "done"
 
     @property
     def content(self) -> str:
         """The text, so far."""
-        if len(self.pieces) > 1:
-            self.pieces[:] = ["".join(self.pieces)]
-        return self.pieces[0] if self.pieces else ""
+        return _joined(self.pieces)
+
+    @property
+    def thoughts(self) -> str:
+        """What the model thought, so far."""
+        return _joined(self.thought_pieces)
+
+    @property
+    def stop_reason(self) -> str:
+        """Why the answer ended; "" while it is being made, and for what is no answer."""
+        return "error" if self.error else self.done.stop_reason if self.done else ""
+
+    def end(self, done: CompletionDone, *, text: str = "", thoughts: str = "") -> None:
+        """Settle the answer: ``text`` and ``thoughts`` are what it had before ``done`` added to it."""
+        self.pieces[:] = [text + done.text]
+        self.thought_pieces[:] = [thoughts + done.thoughts]
+        self.done = done
 
     def to_dict(self) -> dict[str, Any]:
         """Return the turn as plain data: ``id``, ``role``, ``content`` and, for an ended answer, how it was made."""
         plain: dict[str, Any] = {"id": self.id, "role": self.role, "content": self.content}
+        if self.role == "tool":
+            plain |= {"name": self.name, "tool_call_id": self.call_id, "state": self.state}
+        if self.thoughts:
+            plain["thoughts"] = self.thoughts
+        if self.tool_calls:
+            plain["tool_calls"] = self.tool_calls
         if self.done is not None:
             made = self.done.to_dict()
             plain |= {key: made[key] for key in ("stop_reason", "usage", "timings")}
-            if self.done.thoughts:
-                plain["thoughts"] = self.done.thoughts
+            if self.done.dropped:
+                plain["dropped"] = self.done.dropped
         if self.error:
             plain["stop_reason"] = "error"
         return plain
 
 
 def read_turns(messages: object) -> list[Turn]:
-    """Return the turns of a conversation that somebody gives as a list of dicts."""
+    """Return the turns of a conversation that somebody gives as a list of dicts, such as ``Chat.messages``."""
     if not isinstance(messages, Iterable):
         msg = f"A conversation must be a list of messages, not {type(messages).__name__}."
         raise ParameterError(msg, _EXAMPLE)
-    return [_read_turn(message) for message in messages]
+    turns = [_read_turn(message) for message in messages]
+    names = {call["id"]: call["name"] for turn in turns for call in turn.tool_calls}
+    for turn in turns:
+        if turn.role == "tool":
+            turn.name = turn.name or names.get(turn.call_id, "")
+    return turns
 
 
 def _read_turn(message: object) -> Turn:
-    role, content = (message.get("role"), message.get("content")) if isinstance(message, Mapping) else (None, None)
-    if role not in ("system", "user", "assistant") or not isinstance(content, str):
-        msg = f"A message needs a role (user, assistant) and content as text, not {message!r:.80}."
-        raise ParameterError(msg, _EXAMPLE)
-    return Turn(role=cast("Role", role), pieces=[without_lone_surrogates(content)])
+    if not isinstance(message, Mapping):
+        raise _no_message(message)
+    role, content = message.get("role"), message.get("content")
+    given = message.get("tool_calls") or []
+    if not isinstance(given, (list, tuple)):
+        raise _no_message(message)
+    calls = [_read_call(call, message) for call in given] if role == "assistant" else []
+    if content is None and calls:
+        content = ""
+    if role not in get_args(Role) or not isinstance(content, str):
+        raise _no_message(message)
+    turn = Turn(role=cast("Role", role), pieces=[without_lone_surrogates(content)], tool_calls=calls)
+    if role == "assistant":
+        turn.thought_pieces = [without_lone_surrogates(str(message.get("thoughts") or ""))]
+        turn.done = _read_done(message)
+        turn.error = "error" if message.get("stop_reason") == "error" else ""
+    if role == "tool":
+        turn.name, turn.call_id = (str(message.get(key) or "") for key in ("name", "tool_call_id"))
+        if (state := message.get("state")) in get_args(ToolState):
+            turn.state = cast("ToolState", state)
+    return turn
+
+
+def _read_call(call: object, message: object) -> dict[str, Any]:
+    """Return a call as the protocol has it, also from the way that OpenAI's interface writes it."""
+    if isinstance(call, Mapping):
+        inner = call.get("function", call)
+        name, arguments = (inner.get("name"), inner.get("arguments")) if isinstance(inner, Mapping) else (None, None)
+        if isinstance(arguments, str):
+            try:
+                arguments = json.loads(arguments)
+            except ValueError:
+                arguments = None
+        if isinstance(name, str) and isinstance(arguments, Mapping):
+            return {"id": str(call.get("id") or new_id()), "name": name, "arguments": dict(arguments)}
+    raise _no_message(message)
+
+
+def _read_done(message: Mapping[Any, Any]) -> CompletionDone | None:
+    """Return how an answer was made; what cannot be read of that is no reason to lose what was said."""
+    made = {key: message[key] for key in ("stop_reason", "usage", "timings", "dropped") if key in message}
+    try:
+        done = decode_event({"type": "completion_done", "request_id": "", "text": "", **made})
+    except LlamaWidgetsError:
+        return None
+    return cast("CompletionDone", done)
+
+
+def _no_message(message: object) -> ParameterError:
+    msg = f"A message needs a role (user, assistant) and content as text, not {message!r:.80}."
+    return ParameterError(msg, _EXAMPLE)
 
 
 def without_lone_surrogates(text: str) -> str:
@@ -110,51 +156,21 @@ def prompt(turns: Iterable[Turn], system: str | None) -> list[dict[str, Any]]:
     """
     messages: list[dict[str, Any]] = []
     for turn in turns:
-        if not turn.content and turn.role == "assistant":
+        if turn.role == "assistant" and not turn.content and not turn.tool_calls:
             continue
         if messages and messages[-1]["role"] == turn.role == "user":
             messages[-1] = {"role": "user", "content": f"{messages[-1]['content']}\n\n{turn.content}"}
-        else:
-            messages.append({"role": turn.role, "content": turn.content})
+            continue
+        message: dict[str, Any] = {"role": turn.role, "content": turn.content}
+        if turn.tool_calls:
+            message["tool_calls"] = turn.tool_calls
+        if turn.role == "tool":
+            message |= {"name": turn.name, "tool_call_id": turn.call_id}
+        messages.append(message)
     return [{"role": "system", "content": system}, *messages] if system else messages
 
 
-# What a conversation tells those who watch it, beside the events of the worker.
-
-
-@dataclass(frozen=True, kw_only=True)
-class Snapshot(Message):
-    """The whole conversation, and the answer that is being made, if any.
-
-    ``running`` is the request id of the answer in flight ("" if none); its text so far is in the last turn, and the
-    next chunk has ``seq``.
-    """
-
-    type = "snapshot"
-    turns: list[dict[str, Any]] = field(default_factory=list)
-    running: str = ""
-    seq: int = 0
-    tokens: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class TurnChanged(Message):
-    """One turn was added or settled; ``turn`` is as ``Turn.to_dict`` makes it.
-
-    ``request_id`` is that of the answer it belongs to. A turn with a known id replaces the one before.
-    """
-
-    type = "turn"
-    turn: dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rejected(Message):
-    """The question could not be answered at all and is gone from the conversation; ``turn`` was its id."""
-
-    type = "rejected"
-    text: str
-    turn: str
-
-
-Change = Snapshot | TurnChanged | Rejected
+def _joined(pieces: list[str]) -> str:
+    if len(pieces) > 1:
+        pieces[:] = ["".join(pieces)]
+    return pieces[0] if pieces else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..chat.turns import Rejected, Snapshot, TurnChanged
+from ..chat.changes import Rejected, Snapshot, TurnChanged
 from ..protocol import COMMANDS
 from ..wire import Message, table
 

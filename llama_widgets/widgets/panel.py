@@ -10,7 +10,7 @@ from ipywidgets import widget_serialization
 
 from .. import protocol as p
 from ..chat.conversation import Chat
-from ..chat.turns import Change, Rejected, Reply, Snapshot, TurnChanged
+from ..chat.changes import Change, Rejected, Snapshot, TurnChanged
 from ..errors import ParameterError
 from ..options import GenerationOptions
 from ..wire import build
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 
     from ..chat.answer import Answer
+    from ..chat.reply import Reply
     from ..worker import Worker
     from .messages import Ask, Clear, Hello
 
@@ -172,7 +173,7 @@ class ChatPanel(LlamaWidget):
     def _check_option(self, proposal: Any) -> object:  # noqa: ANN401 - a traitlets Bunch
         name = "stop" if proposal.trait.name == "stop_strings" else proposal.trait.name
         checked = build(GenerationOptions, {name: proposal.value}, where="the panel", error=ParameterError)
-        self._chat.options = replace(self._chat.options, **{name: getattr(checked, name)})
+        self._chat.configure(**{name: getattr(checked, name)})
         return cast("object", getattr(checked, name))
 
     @traitlets.observe("model")

@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..chat.turns import Snapshot
+from ..chat.changes import Snapshot
 from ..protocol import CompletionChunk
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 
 from llama_widgets import protocol as p
 from llama_widgets.chat.conversation import Chat
-from llama_widgets.chat.turns import Rejected
+from llama_widgets.chat.changes import Rejected
 from llama_widgets.engines.scripted import ScriptedEngine
 from llama_widgets.errors import BusyError, ParameterError
 from llama_widgets.worker import Worker

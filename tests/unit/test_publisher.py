@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any
 
-from llama_widgets.chat.turns import Snapshot
+from llama_widgets.chat.changes import Snapshot
 from llama_widgets.protocol import CompletionChunk, CompletionDone, Info
 from llama_widgets.widgets.publisher import INTERVAL_S, Publisher
 

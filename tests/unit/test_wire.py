@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llama_widgets import protocol as p
-from llama_widgets.chat.turns import Snapshot
+from llama_widgets.chat.changes import Snapshot
 from llama_widgets.errors import ParameterError, ProtocolError
 from llama_widgets.options import GenerationOptions, LoadOptions
 from llama_widgets.widgets.messages import FROM_VIEW, TO_VIEW

@@ -1,0 +1,150 @@
+"""The ways to wait for an answer: all of it or piece by piece, blocking or awaiting."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from ..requests import SLICE_S
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from .answer import Answer
+    from .reply import Reply
+
+_POLL_S = 0.01
+
+
+class Asking(ABC):
+    """What a conversation does for those who wait, given the ways to ask without waiting."""
+
+    @abstractmethod
+    def submit(self, text: str, *, request_id: str | None = None, **options: Any) -> Answer:  # noqa: ANN401
+        """Ask without waiting."""
+
+    @abstractmethod
+    def submit_regenerate(self, *, request_id: str | None = None, **options: Any) -> Answer:  # noqa: ANN401
+        """Answer the last question again, without waiting."""
+
+    @abstractmethod
+    def submit_edit(self, index: int, text: str, *, request_id: str | None = None, **options: Any) -> Answer:  # noqa: ANN401
+        """Ask something else in place of a question, without waiting."""
+
+    @abstractmethod
+    def submit_continue(self, *, request_id: str | None = None, **options: Any) -> Answer:  # noqa: ANN401
+        """Go on with an answer that was cut, without waiting."""
+
+    @abstractmethod
+    def forbid_waiting(self) -> None:
+        """Raise ``BusyError`` where waiting for an answer would wait for ever."""
+
+    def ask(self, text: str, **options: Any) -> Reply:  # noqa: ANN401
+        """Ask and wait for the answer.
+
+        Interrupting the kernel stops the answer, keeps what was said until then in ``messages`` and raises
+        ``KeyboardInterrupt``, so that a loop of questions ends too. Takes and raises what ``submit`` does, and what
+        goes wrong while the model loads and answers.
+        """
+        self.forbid_waiting()
+        return _wait(self.submit(text, **options))
+
+    def regenerate(self, **options: Any) -> Reply:  # noqa: ANN401
+        """Answer the last question again, in place of its answer, and wait. Takes and raises what ``ask`` does."""
+        self.forbid_waiting()
+        return _wait(self.submit_regenerate(**options))
+
+    def edit(self, index: int, text: str, **options: Any) -> Reply:  # noqa: ANN401
+        """Ask something else in place of a question and wait; all that followed it leaves the conversation.
+
+        Parameters
+        ----------
+        index : int
+            Which question: 0 is the first, -1 the last.
+        text : str
+            What is asked in its place.
+        **options
+            As in ``ask``.
+        """
+        self.forbid_waiting()
+        return _wait(self.submit_edit(index, text, **options))
+
+    def continue_(self, **options: Any) -> Reply:  # noqa: ANN401
+        """Go on with the last answer, which was cut by max_tokens, a stop, a full context or an error, and wait.
+
+        It grows in place: the reply's ``text`` is all of it, its other figures are of the new piece. Takes and raises
+        what ``ask`` does, and ``ParameterError`` for an answer that ended by itself.
+        """
+        self.forbid_waiting()
+        return _wait(self.submit_continue(**options))
+
+    async def ask_async(self, text: str, **options: Any) -> Reply:  # noqa: ANN401
+        """Ask and await the answer; widgets and other tasks go on meanwhile. Cancelling the task stops the answer."""
+        answer = self.submit(text, **options)
+        future = asyncio.wrap_future(answer.future)
+        try:
+            # In slices: a signal that comes just before the event loop goes to sleep is handled when it next wakes, and
+            # ipykernel 6 has nothing else that would wake it. One interrupt in ten was lost that way.
+            while not future.done():
+                await asyncio.wait({future}, timeout=SLICE_S)
+            return future.result()
+        finally:
+            future.cancel()  # only ours: the answer's own cannot be cancelled, and nobody asks this one any more
+            _leave(answer)
+
+    def stream(self, text: str, **options: Any) -> Iterator[str]:  # noqa: ANN401
+        """Ask and return the answer piece by piece as it is made; leaving the loop early stops it.
+
+        The pieces are its text, what it is begun with first; not what the model thinks, nor what tools return.
+        """
+        self.forbid_waiting()
+        return _pieces(self.submit(text, **options))
+
+    async def stream_async(self, text: str, **options: Any) -> AsyncIterator[str]:  # noqa: ANN401
+        """Ask and yield the answer piece by piece, as ``stream`` does, without blocking the event loop."""
+        answer = self.submit(text, **options)
+        try:
+            while True:
+                try:
+                    piece = answer.pieces.get_nowait()
+                except queue.Empty:
+                    await asyncio.sleep(_POLL_S)  # not in a thread, which a cancelled task would leave behind
+                    continue
+                if piece is None:
+                    break
+                yield piece
+        finally:
+            _leave(answer)
+        answer.wait()
+
+
+def _wait(answer: Answer) -> Reply:
+    try:
+        return answer.wait()
+    except KeyboardInterrupt:
+        _leave(answer)
+        answer.future.exception()  # a few milliseconds: the partial answer is in place when the cell ends
+        raise
+
+
+def _pieces(answer: Answer) -> Iterator[str]:
+    try:
+        while True:
+            try:
+                piece = answer.pieces.get(timeout=SLICE_S)
+            except queue.Empty:
+                continue
+            if piece is None:
+                break
+            yield piece
+    finally:
+        _leave(answer)
+    answer.wait()
+
+
+def _leave(answer: Answer) -> None:
+    """Stop an answer that nobody waits for any more, if it has not ended."""
+    if not answer.future.done():
+        answer.stop()
