@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # enum gguf_type of ggml's gguf.h, as letters of struct
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
+UINT32, FLOAT32 = 4, 6
 _MOST_DIMENSIONS = 4
 
 
@@ -37,9 +38,10 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Header:
-    """Values by their key, arrays as ``Array``, and tensors by their name."""
+    """Values by their key, arrays as ``Array``; their ``enum gguf_type`` by their key; tensors by their name."""
 
     values: dict[str, Any] = field(default_factory=dict)
+    kinds: dict[str, int] = field(default_factory=dict)
     tensors: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -58,8 +60,8 @@ def read(path: Path) -> Header:
         n_tensors, n_values = reader.begin()
         header = Header()
         for _ in range(n_values):
-            key = reader.string()
-            header.values[key] = reader.value(reader.number("I"))
+            key, kind = reader.string(), reader.number("I")
+            header.values[key], header.kinds[key] = reader.value(kind), kind
         for _ in range(n_tensors):
             name = reader.string()
             shape = reader.shape()

@@ -155,7 +155,7 @@ def _adapters(options: LoadOptions) -> int:
     for adapter in options.lora:
         try:
             total += Path(adapter["path"] if isinstance(adapter, dict) else adapter).expanduser().stat().st_size
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError):
             continue
     return total
 
