@@ -1,61 +1,67 @@
-"""The memory of one conversation in llama.cpp: which tokens it has read, and how it reads more."""
+"""llama.cpp's context: a memory for several sequences of tokens, and one batch that reads on in all of them."""
 
 from __future__ import annotations
 
+import ctypes
 import re
 from typing import TYPE_CHECKING, Literal
 
 import llama_cpp  # noqa: TID253 - this module is imported late
+import numpy as np
 
 from ..errors import ContextError, EngineError, InvalidModelError
 from . import native
+from .parameters import context_params
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..options import LoadOptions
+    from .adapters import Adapters
     from .model import Model
 
-_MOST_AUTO = 8192
-_UBATCH = 512
-_NO_SLOT, _ABORTED = 1, 2
+Result = Literal["done", "no_room", "aborted"]
+_RESULTS: dict[int, Result] = {0: "done", 1: "no_room", 2: "aborted"}
 
 
 class Context:
-    """One context with one sequence. ``tokens`` are those in llama.cpp's memory, in their positions from 0.
+    """One context of llama.cpp. Its sequences share ``n_ctx`` cells; a cell can belong to several of them.
 
     Parameters
     ----------
     model : Model
         What computes.
     options : LoadOptions
-        Size and threads.
+        How.
+    n_ctx, n_seq_max : int
+        Cells, and sequences.
+    adapters : Adapters, optional
+        What is added to the weights.
 
     Attributes
     ----------
-    tokens : list of int
-        What is in the memory.
-    n_ctx : int
-        Tokens that fit.
+    n_ctx, n_seq_max : int
+        As llama.cpp made them.
     n_batch : int
-        The most tokens of one evaluation.
+        The most tokens of one batch.
     memory : int
         Bytes that llama.cpp allocated for it.
+    can_cut : bool
+        Whether the end of a sequence can be removed. Recurrent and hybrid models keep a running state instead.
+    flag : AbortFlag
+        Set from any thread, it ends the evaluation that runs.
     abortable : bool
-        Whether an evaluation can be stopped in the middle, on this device.
+        Whether it really does on this device.
     """
 
-    def __init__(self, model: Model, options: LoadOptions) -> None:
-        threads = native.default_threads() if options.n_threads == "auto" else options.n_threads
-        params = llama_cpp.llama_context_default_params()
-        params.n_ctx = min(model.n_ctx_train, _MOST_AUTO) if options.n_ctx == "auto" else options.n_ctx
-        params.n_batch = options.n_batch
-        params.n_ubatch = min(options.n_batch, _UBATCH)
-        params.n_threads = params.n_threads_batch = threads
+    def __init__(
+        self, model: Model, options: LoadOptions, n_ctx: int, n_seq_max: int, adapters: Adapters | None = None
+    ) -> None:
+        params = context_params(options, n_ctx=n_ctx, n_seq_max=n_seq_max)
         with native.log.capture() as lines:
             handle = llama_cpp.llama_init_from_model(model.handle, params)
         if handle is None:
-            msg = f"llama.cpp cannot make a context of {params.n_ctx:,} tokens: {native.reason(lines)}."
+            msg = f"llama.cpp cannot make a context of {n_ctx:,} tokens: {native.reason(lines)}."
             raise ContextError(msg, "Choose a smaller n_ctx, or free memory.")
         self._handle: llama_cpp.llama_context_p | None = handle
         memory = llama_cpp.llama_get_memory(handle)
@@ -64,11 +70,16 @@ class Context:
             msg = "The model keeps nothing of what it read: it makes embeddings and cannot answer."
             raise InvalidModelError(msg, "Choose a model for text or chat.")
         self._memory = memory
-        self._token = (llama_cpp.llama_token * 1)()
-        self.tokens: list[int] = []
         self.n_ctx = llama_cpp.llama_n_ctx(handle)
+        self.n_seq_max = llama_cpp.llama_n_seq_max(handle)
         self.n_batch = llama_cpp.llama_n_batch(handle)
         self.memory = _buffer_bytes("\n".join(line for _, line in lines))
+        self.can_cut = not model.keeps_state
+        self._window = 0 if options.swa_full else llama_cpp.llama_model_n_swa(model.handle)
+        self._batch = _Batch(self.n_batch)
+        if adapters is not None:
+            adapters.attach(handle)
+        self.flag = native.AbortFlag()
         self.abortable = self._try_abort()
 
     @property
@@ -85,74 +96,121 @@ class Context:
             llama_cpp.llama_free(self._handle)
             self._handle = None
 
-    def positions(self) -> tuple[int, int]:
-        """Return the first and the last position in llama.cpp's memory; (-1, -1) if it is empty."""
+    # Sequences
+
+    def positions(self, sequence: int) -> tuple[int, int]:
+        """Return the first and the last position in the memory of ``sequence``; (-1, -1) if it is empty."""
         return (
-            llama_cpp.llama_memory_seq_pos_min(self._memory, 0),
-            llama_cpp.llama_memory_seq_pos_max(self._memory, 0),
+            llama_cpp.llama_memory_seq_pos_min(self._memory, sequence),
+            llama_cpp.llama_memory_seq_pos_max(self._memory, sequence),
         )
 
-    def attach(self, flag: native.AbortFlag) -> None:
-        """Let ``flag`` stop the evaluations from now on."""
-        flag.attach(self.handle)
-        self._flag = flag  # llama.cpp holds a bare pointer into it
+    def cut(self, sequence: int, length: int) -> int:
+        """Forget the tokens of ``sequence`` from ``length`` on; return how many are left.
 
-    def reuse(self, prompt: Sequence[int]) -> int:
-        """Cut the memory back to what it shares with ``prompt``; return how many tokens that is.
-
-        At least the last token of the prompt is left to be evaluated: its result is what the answer begins with.
+        Where they cannot be removed, or what they would have to look back on is gone, all are forgotten.
         """
-        same = 0
-        for known, wanted in zip(self.tokens, prompt[:-1], strict=False):
-            if known != wanted:
-                break
-            same += 1
-        self._cut(same)
-        return len(self.tokens)
+        if length and llama_cpp.llama_memory_seq_rm(self._memory, sequence, length, -1) and self._whole(sequence):
+            return length
+        llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        return 0
 
-    def evaluate(self, tokens: Sequence[int]) -> Literal["abort", "context_full"] | None:
-        """Read ``tokens``; return why they could not be read. Those that were not read leave no trace."""
-        if len(tokens) == 1:
-            array = self._token
-            array[0] = tokens[0]
-        else:
-            array = (llama_cpp.llama_token * len(tokens))(*tokens)
-        result = llama_cpp.llama_decode(self.handle, llama_cpp.llama_batch_get_one(array, len(tokens)))
-        if result == 0:
-            self.tokens.extend(tokens)
-            return None
-        if result == _ABORTED:
-            self._cut(len(self.tokens))  # the parts of the batch that were finished stay in the memory
-            return "abort"
-        if result == _NO_SLOT:
-            return "context_full"
-        self.clear()
-        msg = f"llama.cpp failed while it read {len(tokens)} tokens (code {result})."
-        raise EngineError(msg, "Try again; the log named llama_widgets.llama may say more.")
+    def copy(self, source: int, target: int, length: int) -> int:
+        """Let the empty sequence ``target`` begin with ``length`` tokens of ``source``; return how many it has then."""
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length if self.can_cut else -1)
+        return length if self._whole(target) else self.cut(target, 0)
 
     def clear(self) -> None:
-        """Forget everything."""
-        llama_cpp.llama_memory_clear(self._memory, True)
-        self.tokens.clear()
+        """Forget everything: whose each cell is, not what is in it, which nobody looks at any more."""
+        llama_cpp.llama_memory_clear(self._memory, False)
 
-    def _cut(self, length: int) -> None:
-        """Forget the tokens from ``length`` on; all of them where the memory is a running state, as in Mamba."""
-        if length and llama_cpp.llama_memory_seq_rm(self._memory, 0, length, -1):
-            del self.tokens[length:]
-        else:
-            self.clear()
+    def _whole(self, sequence: int) -> bool:
+        """Return whether all is there that the next token looks at: with a sliding window not all that was read."""
+        first, last = self.positions(sequence)
+        return not self.can_cut or first <= max(0, last + 1 - self._window if self._window else 0)
+
+    # Evaluation
+
+    @property
+    def room(self) -> int:
+        """Tokens that can still be added to the batch."""
+        return self.n_batch - self._batch.count
+
+    def add(self, tokens: Sequence[int], position: int, sequence: int, *, draw: bool) -> int:
+        """Put ``tokens`` of ``sequence``, from ``position`` on, into the batch; ``draw`` asks for what follows them.
+
+        Returns
+        -------
+        int
+            The index that the last one has in the batch, where its logits are found.
+        """
+        return self._batch.add(tokens, position, sequence, draw)
+
+    def decode(self) -> Result:
+        """Evaluate the batch and empty it.
+
+        After "aborted" parts of it may be in the memory: cut the sequences back. After "no_room" nothing has changed.
+
+        Raises
+        ------
+        EngineError
+            If llama.cpp fails. Nothing of the memory can be trusted then.
+        """
+        count, self._batch.count = self._batch.count, 0
+        result = llama_cpp.llama_decode(self.handle, self._batch.of(count))
+        if result in _RESULTS:
+            return _RESULTS[result]
+        msg = f"llama.cpp failed while it read {count} tokens (code {result})."
+        raise EngineError(msg, "Try again; the log named llama_widgets.llama may say more.")
 
     def _try_abort(self) -> bool:
         """Return whether an evaluation really stops: not every device asks the callback."""
-        flag = native.AbortFlag()
-        flag.set()
-        if not flag.attach(self.handle):
+        if not self.flag.attach(self.handle):
             return False
-        self._flag = flag
-        stopped = self.evaluate([0]) == "abort"
+        self.flag.set()
+        self.add((0,), 0, 0, draw=True)
+        stopped = self.decode() == "aborted"
         self.clear()
-        self.attach(native.AbortFlag())
+        self.flag.clear()
         return stopped
+
+
+class _Batch:
+    """A ``llama_batch`` over arrays of ours, filled slice by slice."""
+
+    def __init__(self, size: int) -> None:
+        self._tokens = np.zeros(size, np.int32)
+        self._positions = np.zeros(size, np.int32)
+        self._draws = np.zeros(size, np.int8)
+        self._sequences = np.zeros(size, np.int32)
+        self._ones = np.ones(size, np.int32)
+        # Each token has a list of sequences: here each has one, and the lists are the items of one array.
+        step = self._sequences.itemsize
+        self._lists = np.arange(size, dtype=np.uintp) * step + self._sequences.ctypes.data
+        self.count = 0
+        self._batch = llama_cpp.llama_batch(
+            n_tokens=0,
+            token=self._tokens.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token)),
+            embd=None,
+            pos=self._positions.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_pos)),
+            n_seq_id=self._ones.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
+            seq_id=self._lists.ctypes.data_as(ctypes.POINTER(ctypes.POINTER(llama_cpp.llama_seq_id))),
+            logits=self._draws.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
+        )
+
+    def add(self, tokens: Sequence[int], position: int, sequence: int, draw: bool) -> int:
+        start = self.count
+        self.count = end = start + len(tokens)
+        self._tokens[start:end] = tokens
+        self._positions[start:end] = range(position, position + len(tokens))
+        self._sequences[start:end] = sequence
+        self._draws[start:end] = 0
+        self._draws[end - 1] = draw
+        return end - 1
+
+    def of(self, count: int) -> llama_cpp.llama_batch:
+        self._batch.n_tokens = count
+        return self._batch
 
 
 def _buffer_bytes(log: str) -> int:

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
+import base64
 from typing import TYPE_CHECKING, Any
 
-import llama_cpp  # noqa: TID253 - this module is imported late
-
-from ..errors import InvalidModelError, NoModelError, ParameterError
-from ..protocol import (
-    CompletionChunk,
-    CompletionDone,
-    GenerateCompletion,
-    Info,
-    ModelLoaded,
-    Progress,
-    StopReason,
-    Timings,
-    Usage,
-)
-from . import gguf, native
+from ..errors import BusyError, ContextError, InvalidModelError, NoModelError, ParameterError
+from ..protocol import EmbedDone, GenerateChatCompletion, Info, ModelLoaded, Progress
+from . import gguf, memory, native
+from .adapters import Adapters
+from .answer import Answer
 from .context import Context
 from .model import Model
-from .sampling import sampler
-from .text import TextStream
+from .parameters import model_params
+from .scheduler import Scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +21,10 @@ if TYPE_CHECKING:
 
     from ..cancel import Cancel
     from ..options import LoadOptions
-    from ..protocol import Event, Generate, LoadModel
+    from ..protocol import Embed, Event, Generate, LoadModel
+
+_SEQUENCES, _STATES = 16, 4
+"""Conversations kept by default: cells of a cache are shared, but each running state has memory of its own."""
 
 
 class _Cancelled(Exception):  # noqa: N818 - not an error: someone changed their mind
@@ -40,21 +32,24 @@ class _Cancelled(Exception):  # noqa: N818 - not an error: someone changed their
 
 
 class LlamaEngine:
-    """An ``Engine`` over llama.cpp's C API, with one model, one context and one sequence in it."""
+    """An ``Engine`` over llama.cpp's C API, with one model and one context for many sequences."""
 
     def __init__(self) -> None:
         self._model: Model | None = None
+        self._adapters: Adapters | None = None
         self._context: Context | None = None
         self._options: LoadOptions | None = None
+        self.scheduler: Scheduler | None = None
 
     @property
-    def tokens(self) -> list[int]:
-        """The tokens in the memory of the model, which the next prompt may share."""
-        return [] if self._context is None else list(self._context.tokens)
+    def loaded(self) -> bool:
+        """Whether there is a model."""
+        return self._model is not None
 
-    def memory_positions(self) -> tuple[int, int]:
-        """Return the first and the last position in llama.cpp's memory; (-1, -1) if it is empty."""
-        return (-1, -1) if self._context is None else self._context.positions()
+    @property
+    def active(self) -> bool:
+        """Whether there are requests to ``step`` for."""
+        return self.scheduler is not None and self.scheduler.active
 
     def init(self, options: dict[str, Any]) -> dict[str, Any]:
         """Start llama.cpp; return versions, backend and devices."""
@@ -63,21 +58,22 @@ class LlamaEngine:
             raise ParameterError(msg, "Options of a model are given when it is loaded.")
         return native.start()
 
+    # The model
+
     def load(self, command: LoadModel, path: Path, emit: Callable[[Event], None], cancel: Cancel) -> ModelLoaded:
-        """Free the model that is there, load ``path`` and make its context."""
-        self.unload()
+        """Free the model that is there, load ``path`` and make its context. What cannot fit is refused before."""
         native.start()
         gguf.check(path)
         options = command.options
-        layers = options.n_gpu_layers
-        if layers == "auto":
-            layers = -1 if llama_cpp.llama_supports_gpu_offload() else 0
+        plan = memory.plan(path, options, freed=self._memory)
+        self.unload()
         try:
-            self._model = Model(path, layers, _load_progress(command.request_id, emit, cancel))
-            if why_not := self._model.why_not_a_chat_model:
-                msg = f"{path.name} cannot answer: {why_not}."
-                raise InvalidModelError(msg, "Choose a model for text or chat.")
-            self._context = Context(self._model, options)
+            params = model_params(options, plan.n_gpu_layers)
+            progress = _load_progress(command.request_id, emit, cancel)
+            self._model = model = Model(path, params, progress, options.chat_template)
+            self._adapters = Adapters(model, options.lora)
+            if not model.why_not_a_chat_model:
+                self._make_context(options, (plan.n_ctx, *plan.smaller))
             if cancel.requested:
                 raise _Cancelled
         except _Cancelled:
@@ -87,159 +83,149 @@ class LlamaEngine:
             self.unload()
             raise
         self._options = options
-        for warning in _warnings(path, self._model, self._context):
+        for warning in _warnings(path, model, self._context):
             emit(Info(request_id=command.request_id, level="warning", message=warning))
-        return _loaded(command, path, self._model, self._context)
+        return self._loaded_event(command, path, model)
 
     def create_context(self, options: LoadOptions, cancel: Cancel) -> dict[str, Any]:  # noqa: ARG002 - it takes 20 ms
         """Replace the context of the loaded model; if that fails, the one before is made again."""
-        if self._model is None or self._context is None or self._options is None:
+        context, before = self._context, self._options
+        if self._model is None or context is None or before is None:
             raise _no_model()
-        self._context.close()
+        if self.active:
+            msg = "The context is in use."
+            raise BusyError(msg, "Wait for the answers that are being made, or stop them.")
+        n_ctx = min(self._model.n_ctx_train, memory.MOST_AUTO) if options.n_ctx == "auto" else options.n_ctx
+        context.close()
         try:
-            self._context = Context(self._model, options)
+            self._make_context(options, (n_ctx,))
         except BaseException:
             try:
-                self._context = Context(self._model, self._options)
+                self._make_context(before, (context.n_ctx,))
             except BaseException:
                 self.unload()
                 raise
             raise
         self._options = options
-        return {"n_ctx": self._context.n_ctx, "memory": self._model.size + self._context.memory}
+        return {"n_ctx": self._context.n_ctx, "n_seq_max": self._context.n_seq_max, "memory": self._memory}
 
     def unload(self) -> None:
         """Free model and context."""
-        if self._context is not None:
-            self._context.close()
-        if self._model is not None:
-            self._model.close()
-        self._context = self._model = self._options = None
+        if self.scheduler is not None:
+            self.scheduler.close()
+        for part in (self._context, self._adapters, self._model):
+            if part is not None:
+                part.close()
+        self._context = self._adapters = self._model = self._options = self.scheduler = None
 
     def close(self) -> None:
         """Free everything."""
         self.unload()
 
-    def generate(self, command: Generate, emit: Callable[[Event], None], cancel: Cancel) -> CompletionDone:
-        """Answer a prompt or a conversation."""
-        if self._model is None or self._context is None:
+    def status(self) -> dict[str, Any]:
+        """Return the memory in bytes, and what each sequence in use holds."""
+        scheduler, context = self.scheduler, self._context
+        if scheduler is None or context is None:
+            return {"memory": self._memory, "sequences": [], "waiting": 0}
+        return {
+            "memory": self._memory,
+            "n_ctx": context.n_ctx,
+            "n_seq_max": context.n_seq_max,
+            "sequences": [
+                {"conversation": sequence.conversation, "tokens": len(sequence.tokens), "busy": sequence.busy}
+                for sequence in scheduler.cache.sequences
+                if sequence.tokens or sequence.busy
+            ],
+            "waiting": len(scheduler.waiting),
+        }
+
+    # Answers
+
+    def submit(self, command: Generate, emit: Callable[[Event], None], cancel: Cancel) -> None:
+        """Take a request to answer together with the others."""
+        model, context, scheduler = self._model, self._context, self.scheduler
+        if model is None:
             raise _no_model()
-        started = time.perf_counter()
-        text, stop = _prompt(command, self._model)
-        prompt = self._model.tokenise(text, self._context.n_ctx)
-        if not prompt:  # llama.cpp would go on from whatever it computed last
-            msg = "Nothing of the prompt reaches the model."
-            raise ParameterError(msg, "Its chat template leaves these messages out; try others, or another model.")
-        flag = native.AbortFlag()  # a new one each time: a late abort of an earlier request must not reach this one
-        self._context.attach(flag)
-        cancel.on_request(flag.set)
-        answer = _Answer(command, self._model, self._context, TextStream(stop), emit, cancel, started)
-        with sampler(command.options, self._model.n_vocab, prompt) as chain:
-            return answer.run(prompt, chain)
+        if context is None or scheduler is None:
+            msg = f"The model cannot answer: {model.why_not_a_chat_model}."
+            raise InvalidModelError(msg, "Choose a model for text or chat.")
+        if (
+            isinstance(command, GenerateChatCompletion)
+            and command.thinking != "auto"
+            and not model.template.thinking_known
+        ):
+            message = "The chat template of this model does not know whether to think: the setting has no effect."
+            emit(Info(request_id=command.request_id, level="warning", message=message))
+        scheduler.submit(Answer(command, model, context.n_ctx, emit, cancel))
 
+    def step(self) -> None:
+        """Work a little on all requests."""
+        if self.scheduler is not None:
+            self.scheduler.step()
 
-@dataclass
-class _Answer:
-    """One answer in the making: reads the prompt, draws tokens, emits their text."""
+    def embed(self, command: Embed, cancel: Cancel) -> EmbedDone:
+        """Return a vector for each text."""
+        if self._model is None or self._options is None:
+            raise _no_model()
+        from . import embedding
 
-    command: Generate
-    model: Model
-    context: Context
-    stream: TextStream
-    emit: Callable[[Event], None]
-    cancel: Cancel
-    started: float
-    texts: list[str] = field(default_factory=list)
-    tokens: int = 0
-    read: float = 0
-    first: float = 0
-    last: float = 0
-
-    def run(self, prompt: list[int], chain: int) -> CompletionDone:
-        cached = self.context.reuse(prompt)
-        reason = self._read_prompt(prompt) or self._draw(chain)
-        evaluated = max(0, min(len(self.context.tokens), len(prompt)) - cached)
-        self._give(self.stream.flush())
-        return CompletionDone(
-            request_id=self.command.request_id,
-            text="".join(self.texts),
-            stop_reason=reason,
-            usage=Usage(prompt_tokens=len(prompt), cached_tokens=cached, completion_tokens=self.tokens),
-            timings=self._timings(evaluated),
+        vectors, tokens = embedding.embed(self._model, command.texts, self._options, cancel)
+        if cancel.requested:
+            return EmbedDone(request_id=command.request_id, cancelled=True)
+        return EmbedDone(
+            request_id=command.request_id,
+            data=base64.b64encode(vectors.astype("<f4").tobytes()).decode(),
+            shape=list(vectors.shape),
+            tokens=tokens,
         )
 
-    def _read_prompt(self, prompt: list[int]) -> StopReason | None:
-        """Evaluate the prompt from where the memory ends, a batch at a time."""
-        begun, cached = time.perf_counter(), len(self.context.tokens)
-        self._report(cached, len(prompt), None)
-        for start in range(cached, len(prompt), self.context.n_batch):
-            if self.cancel.requested:
-                return "abort"
-            if reason := self.context.evaluate(prompt[start : start + self.context.n_batch]):
-                return reason
-            self.read = time.perf_counter() - begun
-            done = len(self.context.tokens)
-            self._report(done, len(prompt), (done - cached) / self.read)
-        return None
+    # Parts
 
-    def _report(self, done: int, total: int, rate: float | None) -> None:
-        eta = (total - done) / rate if rate else None
-        progress = Progress(
-            request_id=self.command.request_id, operation="prefill", done=done, total=total, rate=rate, eta_s=eta
+    @property
+    def _memory(self) -> int:
+        weights = self._model.size if self._model is not None else 0
+        return weights + (self._context.memory if self._context is not None else 0)
+
+    def _make_context(self, options: LoadOptions, sizes: tuple[int, ...]) -> None:
+        """Make a context of the first of ``sizes`` that llama.cpp finds memory for."""
+        model = self._model
+        assert model is not None  # noqa: S101 - it was loaded
+        sequences = options.n_seq_max
+        if sequences == "auto":
+            sequences = _STATES if model.keeps_state else _SEQUENCES
+        for size in sizes:
+            try:
+                self._context = Context(model, options, size, sequences, self._adapters)
+            except ContextError:
+                if size == sizes[-1]:
+                    raise
+            else:
+                break
+        assert self._context is not None  # noqa: S101 - the last failure was raised
+        self.scheduler = Scheduler(self._context)
+
+    def _loaded_event(self, command: LoadModel, path: Path, model: Model) -> ModelLoaded:
+        context = self._context
+        return ModelLoaded(
+            request_id=command.request_id,
+            model=command.model,
+            name=model.metadata("general.name") or path.stem,
+            path=str(path),
+            architecture=model.metadata("general.architecture"),
+            quantisation=model.quantisation,
+            n_params=model.n_params,
+            n_ctx=context.n_ctx if context else 0,
+            n_ctx_train=model.n_ctx_train,
+            n_seq_max=context.n_seq_max if context else 0,
+            template=model.template.origin,
+            memory=self._memory,
+            supports={
+                **model.template.supports,
+                "chat": context is not None,
+                "embeddings": True,
+                "infill": model.infill_marks is not None,
+            },
         )
-        self.emit(progress)
-
-    def _draw(self, chain: int) -> StopReason:
-        """Draw tokens until something ends the answer."""
-        context, stream, sample = self.context, self.stream, llama_cpp.llama_sampler_sample
-        handle, n_ctx, most = context.handle, context.n_ctx, self.command.options.max_tokens
-        while True:
-            token = sample(chain, handle, -1)
-            self.last = time.perf_counter()
-            piece = self.model.piece(token)
-            if piece is None:
-                return "eos"
-            self.tokens += 1
-            if self.tokens == 1:
-                self.first = self.last
-            self._give(stream.feed(piece))
-            if stream.stopped:
-                return "stop"
-            if self.tokens == most:
-                return "max_tokens"
-            if self.cancel.requested:
-                return "abort"
-            if len(context.tokens) >= n_ctx:
-                return "context_full"
-            if reason := context.evaluate((token,)):
-                return reason
-
-    def _give(self, text: str) -> None:
-        if text:
-            self.emit(
-                CompletionChunk(request_id=self.command.request_id, seq=len(self.texts), text=text, tokens=self.tokens)
-            )
-            self.texts.append(text)
-
-    def _timings(self, evaluated: int) -> Timings:
-        drawing = self.last - self.first
-        return Timings(
-            ttft_s=self.first - self.started if self.tokens else None,
-            prefill_tps=evaluated / self.read if self.read else None,
-            decode_tps=(self.tokens - 1) / drawing if self.tokens > 1 and drawing else None,
-        )
-
-
-def _prompt(command: Generate, model: Model) -> tuple[str, list[str]]:
-    """Return the text to continue and the texts that end the answer."""
-    stop = list(command.options.stop)
-    if isinstance(command, GenerateCompletion):
-        if not command.prompt:
-            msg = "The prompt is empty."
-            raise ParameterError(msg, "Write something first.")
-        return command.prompt, stop
-    text = model.template.render(command.messages, command.thinking)
-    return text + command.response_prefix, [*stop, *model.template.stop]
 
 
 def _load_progress(request_id: str, emit: Callable[[Event], None], cancel: Cancel) -> Callable[[float], None]:
@@ -258,7 +244,9 @@ def _load_progress(request_id: str, emit: Callable[[Event], None], cancel: Cance
     return on_progress
 
 
-def _warnings(path: Path, model: Model, context: Context) -> list[str]:
+def _warnings(path: Path, model: Model, context: Context | None) -> list[str]:
+    if context is None:
+        return [f"{path.name} makes embeddings and cannot answer: {model.why_not_a_chat_model}."]
     warnings = []
     if model.template.problem:
         problem = model.template.problem
@@ -269,23 +257,6 @@ def _warnings(path: Path, model: Model, context: Context) -> list[str]:
             "on; answers may get worse beyond."
         )
     return warnings
-
-
-def _loaded(command: LoadModel, path: Path, model: Model, context: Context) -> ModelLoaded:
-    return ModelLoaded(
-        request_id=command.request_id,
-        model=command.model,
-        name=model.metadata("general.name") or path.stem,
-        path=str(path),
-        architecture=model.metadata("general.architecture"),
-        quantisation=model.quantisation,
-        n_params=model.n_params,
-        n_ctx=context.n_ctx,
-        n_ctx_train=model.n_ctx_train,
-        template=model.template.origin,
-        memory=model.size + context.memory,
-        supports=model.template.supports,
-    )
 
 
 def _no_model() -> NoModelError:

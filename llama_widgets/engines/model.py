@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import llama_cpp  # noqa: TID253 - this module is imported late
 
-from ..errors import InvalidModelError, ModelError, ContextOverflowError
+from ..errors import ContextOverflowError, InvalidModelError, ModelError, ParameterError
 from . import native
 from .template import ChatTemplate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 _SLICE = 16_384
@@ -27,10 +27,12 @@ class Model:
     ----------
     path : Path
         The file; of a split model, its first part.
-    n_gpu_layers : int
-        Layers given to the GPU; negative is all.
+    params : llama_model_params
+        How the weights are loaded.
     on_progress : callable
         Called with the part that is loaded, 0 to 1. What it raises aborts the load and comes out of the constructor.
+    chat_template : str, optional
+        A Jinja template, or the name of one of the model's variants, instead of the model's own.
 
     Raises
     ------
@@ -38,7 +40,13 @@ class Model:
         If llama.cpp cannot load the file, with its own reason.
     """
 
-    def __init__(self, path: Path, n_gpu_layers: int, on_progress: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        params: llama_cpp.llama_model_params,
+        on_progress: Callable[[float], None],
+        chat_template: str | None = None,
+    ) -> None:
         raised: list[BaseException] = []
 
         def progress(done: float, _: object) -> bool:
@@ -48,8 +56,6 @@ class Model:
                 raised.append(error)
             return not raised
 
-        params = llama_cpp.llama_model_default_params()
-        params.n_gpu_layers = n_gpu_layers
         params.progress_callback = llama_cpp.llama_progress_callback(progress)
         with native.log.capture() as lines:
             handle = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
@@ -67,12 +73,18 @@ class Model:
         self._bos_text = self._token_text(self._bos)
         self.n_vocab = llama_cpp.llama_vocab_n_tokens(vocab)
         self.n_ctx_train = llama_cpp.llama_model_n_ctx_train(handle)
-        template = llama_cpp.llama_model_chat_template(handle, None)
-        self.template = ChatTemplate(
-            template.decode("utf-8", "replace") if template else None,
-            self._bos_text,
-            self._token_text(llama_cpp.llama_vocab_eos(vocab)),
-        )
+        try:
+            self.template = ChatTemplate(
+                self._template_text(None),
+                self._bos_text,
+                self._token_text(llama_cpp.llama_vocab_eos(vocab)),
+                variants={name: self._template_text(name) or "" for name in self._template_names()},
+                given=chat_template,
+            )
+        except BaseException:
+            self.close()
+            raise
+        self._reveal(self.template.tags.texts())
 
     @property
     def handle(self) -> llama_cpp.llama_model_p:
@@ -115,6 +127,12 @@ class Model:
         return int(llama_cpp.llama_model_size(self.handle))
 
     @property
+    def keeps_state(self) -> bool:
+        """Whether its memory is, at least in part, a running state that cannot be cut back."""
+        recurrent = llama_cpp.llama_model_is_recurrent(self.handle) or llama_cpp.llama_model_is_hybrid(self.handle)
+        return bool(recurrent)
+
+    @property
     def why_not_a_chat_model(self) -> str:
         """Why it cannot continue a text; empty if it can."""
         if llama_cpp.llama_model_has_encoder(self.handle):
@@ -124,6 +142,21 @@ class Model:
         if llama_cpp.llama_model_is_diffusion(self.handle):
             return "it is a diffusion model"
         return ""
+
+    def _template_text(self, variant: str | None) -> str | None:
+        text = llama_cpp.llama_model_chat_template(self.handle, variant.encode() if variant else None)
+        return text.decode("utf-8", "replace") if text else None
+
+    def _template_names(self) -> list[str]:
+        """Return the names of the template's variants: the ends of keys such as tokenizer.chat_template.tool_use."""
+        buffer = ctypes.create_string_buffer(256)
+        names = []
+        for index in range(llama_cpp.llama_model_meta_count(self.handle)):
+            llama_cpp.llama_model_meta_key_by_index(self.handle, index, buffer, len(buffer))
+            key, _, name = buffer.value.decode("utf-8", "replace").partition(".chat_template.")
+            if key == "tokenizer" and name:
+                names.append(name)
+        return names
 
     # Vocabulary
 
@@ -143,6 +176,53 @@ class Model:
         if len(tokens) >= limit:
             raise _too_long(f"{len(tokens):,}", limit)
         return tokens
+
+    def count(self, text: str) -> int:
+        """Return how many tokens ``text`` has; of a long one a few too many, since it is counted in slices."""
+        return sum(len(self._tokens(text[start : start + _SLICE])) for start in range(0, len(text), _SLICE))
+
+    def tokens(self, text: str) -> list[int]:
+        """Return the tokens of a text that stands within others."""
+        return self._tokens(text)
+
+    def infill(self, prefix: str, suffix: str, limit: int) -> list[int]:
+        """Return the tokens that ask for what stands between ``prefix`` and ``suffix``.
+
+        Raises
+        ------
+        ParameterError
+            If the model has no tokens for that.
+        ContextOverflowError
+            If there are ``limit`` tokens or more.
+        """
+        marks = self.infill_marks
+        if marks is None:
+            msg = "The model cannot fill in the middle: it has no tokens that say where prefix and suffix begin."
+            raise ParameterError(msg, "Leave out the suffix, or choose a model for code.")
+        self._refuse_long(prefix + suffix, limit)
+        before, after, middle = marks
+        tokens = [before, *self._tokens(prefix), after, *self._tokens(suffix), middle]
+        if llama_cpp.llama_vocab_get_add_bos(self._vocab):
+            tokens.insert(0, self._bos)
+        if len(tokens) >= limit:
+            raise _too_long(f"{len(tokens):,}", limit)
+        return tokens
+
+    @property
+    def infill_marks(self) -> tuple[int, int, int] | None:
+        """The tokens before a prefix, a suffix and what is between them; None if the model has none."""
+        marks = (
+            llama_cpp.llama_vocab_fim_pre(self._vocab),
+            llama_cpp.llama_vocab_fim_suf(self._vocab),
+            llama_cpp.llama_vocab_fim_mid(self._vocab),
+        )
+        return None if min(marks) < 0 else marks
+
+    def _reveal(self, texts: Iterable[str]) -> None:
+        """Let tokens such as those around a thought be text in an answer: llama.cpp leaves out control tokens."""
+        for token in {token for text in texts for token in self._tokens(text)}:
+            if llama_cpp.llama_vocab_is_control(self._vocab, token) and self.piece(token) is not None:
+                self._pieces[token] = self._token_text(token).encode()
 
     def _refuse_long(self, text: str, limit: int) -> None:
         """Refuse a text that is longer than ``limit`` by far without going through all of it.

@@ -10,14 +10,26 @@ import pytest
 
 from llama_widgets.cancel import Cancel
 from llama_widgets.engines.llama import LlamaEngine
+from llama_widgets.errors import from_code
 from llama_widgets.options import GenerationOptions, LoadOptions
-from llama_widgets.protocol import CompletionChunk, GenerateChatCompletion, GenerateCompletion, LoadModel, Progress
+from llama_widgets.protocol import (
+    CompletionChunk,
+    CompletionDone,
+    Error,
+    GenerateChatCompletion,
+    GenerateCompletion,
+    LoadModel,
+    Progress,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from llama_widgets.protocol import CompletionDone, Event, Generate, ModelLoaded
+    from llama_widgets.engines.cache import Sequence
+    from llama_widgets.engines.context import Context
+    from llama_widgets.engines.model import Model
+    from llama_widgets.protocol import Event, Generate, ModelLoaded
 
 N_CTX = 8192
 N_THREADS = 1
@@ -40,11 +52,13 @@ class Bench:
 
     def fresh(self, **options: Any) -> None:
         """Begin with an empty context and nothing heard."""
+        if self.engine.scheduler is not None:
+            self.engine.scheduler.close()
         self.engine.create_context(LoadOptions(**{"n_ctx": N_CTX, "n_threads": N_THREADS, **options}), Cancel())
         self.events, self.on_event, self.cancel = [], lambda _: None, Cancel()
 
-    def complete(self, prompt: str, **options: Any) -> CompletionDone:
-        return self._run(GenerateCompletion(request_id="r", prompt=prompt, options=_options(options)))
+    def complete(self, prompt: str, *, suffix: str | None = None, conversation: str = "c", **options: Any) -> CompletionDone:
+        return self.run(completion(prompt, suffix=suffix, conversation=conversation, **options))
 
     def chat(self, *contents: str, thinking: Any = "auto", prefix: str = "", **options: Any) -> CompletionDone:
         """Answer a conversation of user and assistant in turns."""
@@ -52,7 +66,15 @@ class Bench:
         return self.chat_messages(messages, thinking=thinking, response_prefix=prefix, **options)
 
     def chat_messages(
-        self, messages: list[Any], *, thinking: Any = "auto", response_prefix: str = "", **options: Any
+        self,
+        messages: list[Any],
+        *,
+        thinking: Any = "auto",
+        response_prefix: str = "",
+        tools: Any = (),
+        tool_choice: Any = "auto",
+        conversation: str = "c",
+        **options: Any,
     ) -> CompletionDone:
         command = GenerateChatCompletion(
             request_id="r",
@@ -60,8 +82,36 @@ class Bench:
             options=_options(options),
             thinking=thinking,
             response_prefix=response_prefix,
+            tools=list(tools),
+            tool_choice=tool_choice,
+            conversation=conversation,
         )
-        return self._run(command)
+        return self.run(command)
+
+    # What is in the memory
+
+    @property
+    def sequence(self) -> Sequence:
+        """The sequence that was worked on last."""
+        assert self.engine.scheduler is not None
+        return max(self.engine.scheduler.cache.sequences, key=lambda sequence: sequence.used)
+
+    @property
+    def tokens(self) -> list[int]:
+        return list(self.sequence.tokens)
+
+    def positions(self, sequence: Sequence | None = None) -> tuple[int, int]:
+        return self.context.positions((sequence or self.sequence).id)
+
+    @property
+    def context(self) -> Context:
+        assert self.engine._context is not None
+        return self.engine._context
+
+    @property
+    def model(self) -> Model:
+        assert self.engine._model is not None
+        return self.engine._model
 
     @property
     def chunks(self) -> list[CompletionChunk]:
@@ -71,22 +121,42 @@ class Bench:
     def progress(self) -> list[Progress]:
         return [event for event in self.events if isinstance(event, Progress)]
 
-    def _run(self, command: Generate) -> CompletionDone:
+    def run(self, command: Generate) -> CompletionDone:
+        """Answer one request alone, and hold its events and the memory to what they promise."""
         self.events = []
-        done = self.engine.generate(command, self._emit, self.cancel)
-        assert "".join(chunk.text for chunk in self.chunks) == done.text
+        self.engine.submit(command, self._emit, self.cancel)
+        while self.engine.active:
+            self.engine.step()
+        done = self.events[-1]
+        if isinstance(done, Error):
+            raise from_code(done.code, done.message, done.hint)
+        assert isinstance(done, CompletionDone)
+        assert "".join(chunk.text for chunk in self.chunks if chunk.segment == "text") == done.text
+        assert "".join(chunk.text for chunk in self.chunks if chunk.segment == "thought") == done.thoughts
         assert [chunk.seq for chunk in self.chunks] == list(range(len(self.chunks)))
         self.assert_memory_agrees()
         return done
 
     def assert_memory_agrees(self) -> None:
         """Every token has its position in llama.cpp's memory, and there is no other."""
-        count = len(self.engine.tokens)
-        assert self.engine.memory_positions() == ((0, count - 1) if count else (-1, -1))
+        assert self.engine.scheduler is not None
+        for sequence in self.engine.scheduler.cache.sequences:
+            count = len(sequence.tokens)
+            first, last = self.positions(sequence)
+            assert last == count - 1
+            # A running state has one position only: the last.
+            assert first == (min(0, last) if self.context.can_cut else last)
+            assert not sequence.busy
 
     def _emit(self, event: Event) -> None:
         self.events.append(event)
         self.on_event(event)
+
+
+def completion(prompt: str, *, request_id: str = "r", **values: Any) -> GenerateCompletion:
+    """Return a request to go on with ``prompt``, greedily unless the options say otherwise."""
+    fields = {name: values.pop(name) for name in ("suffix", "conversation") if name in values}
+    return GenerateCompletion(request_id=request_id, prompt=prompt, options=_options(values), **fields)
 
 
 def _options(values: dict[str, Any]) -> GenerationOptions:

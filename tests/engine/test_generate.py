@@ -35,7 +35,7 @@ def test_usage_and_timings_are_those_of_the_answer(bench: Bench) -> None:
     assert (done.usage.prompt_tokens, done.usage.cached_tokens, done.usage.completion_tokens) == (39, 0, 24)
     assert [chunk.tokens for chunk in bench.chunks] == list(range(1, 25))
     # The last token was drawn and needed not be read.
-    assert len(bench.engine.tokens) == 39 + 23
+    assert len(bench.tokens) == 39 + 23
     assert done.timings.ttft_s is not None
     assert done.timings.prefill_tps is not None
     assert done.timings.decode_tps is not None
@@ -125,7 +125,7 @@ def test_a_full_context_ends_the_answer(bench: Bench) -> None:
     done = bench.complete(REPEATING)
 
     assert done.stop_reason == "context_full"
-    assert len(bench.engine.tokens) == 256
+    assert len(bench.tokens) == 256
     assert done.usage.completion_tokens == 256 - done.usage.prompt_tokens + 1
     assert bench.complete("Hello", max_tokens=2).usage.completion_tokens == 2
 
@@ -147,7 +147,7 @@ def test_thinking_is_passed_to_the_template(empty: Bench, tmp_path: Path) -> Non
 
     def prompt(thinking: object) -> str:
         empty.chat("?", thinking=thinking, max_tokens=1)
-        return "".join(chr(33 + token) if token < 94 else " " for token in empty.engine.tokens[1:])
+        return "".join(chr(33 + token) if token < 94 else " " for token in empty.tokens[1:])
 
     assert prompt("auto") == "False ?"
     assert prompt(True) == "True True?"
@@ -158,14 +158,14 @@ def test_thinking_is_passed_to_the_template(empty: Bench, tmp_path: Path) -> Non
 def test_the_token_that_begins_a_text_is_there_once(empty: Bench, tmp_path: Path, template: str) -> None:
     empty.load(tiny.write(tmp_path / "tiny.gguf", template=template))
     empty.chat("abc", max_tokens=1)
-    assert empty.engine.tokens == [256, *(ord(letter) - 33 for letter in "abc")]
+    assert empty.tokens == [256, *(ord(letter) - 33 for letter in "abc")]
 
 
 def test_a_plain_template_has_its_stop_strings(empty: Bench, tmp_path: Path) -> None:
     empty.load(tiny.write(tmp_path / "tiny.gguf"))
     empty.chat(" Hi ", max_tokens=1)
-    assert len(empty.engine.tokens) == len("_User: Hi\nAssistant:")
-    assert "\nUser:" in empty.engine._model.template.stop  # type: ignore[union-attr]
+    assert len(empty.tokens) == len("_User: Hi\nAssistant:")
+    assert "\nUser:" in empty.model.template.stop
 
 
 def test_a_template_that_refuses_says_why(empty: Bench, tmp_path: Path) -> None:
@@ -220,12 +220,12 @@ def test_a_template_that_leaves_everything_out_is_refused(empty: Bench, tmp_path
 def test_a_prompt_that_is_too_long_is_refused_with_numbers_and_changes_nothing(bench: Bench) -> None:
     bench.fresh(n_ctx=256)
     bench.complete("Hello", max_tokens=4)
-    tokens = bench.engine.tokens
+    tokens = bench.tokens
 
     with pytest.raises(ContextOverflowError, match=r"256 tokens.* 256") as error:
         bench.complete(" a" * 256)
     assert error.value.hint
-    assert bench.engine.tokens == tokens
+    assert bench.tokens == tokens
     assert bench.complete(" a" * 255, max_tokens=1).usage.prompt_tokens == 255
 
 
@@ -239,7 +239,7 @@ def test_a_prompt_of_a_megabyte_is_refused(bench: Bench, text: str) -> None:
 def test_nul_and_surrogates_are_characters_like_others(bench: Bench) -> None:
     def tokens(prompt: str) -> list[int]:
         bench.complete(prompt, max_tokens=1)
-        return bench.engine.tokens
+        return bench.tokens
 
     assert tokens("a\0b")[0] == tokens("a")[0]
     assert tokens("a\0b")[-1] == tokens("b")[-1]

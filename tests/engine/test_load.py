@@ -150,7 +150,7 @@ def test_a_new_context_forgets(bench: Bench) -> None:
 
     assert made["n_ctx"] == 512
     assert made["memory"] > 92 * 2**20
-    assert bench.engine.tokens == []
+    assert bench.tokens == []
     assert bench.complete("Hello", max_tokens=1).usage.cached_tokens == 0
 
 

@@ -41,8 +41,10 @@ def work():
             pass
     cancel = Cancel()
     command = GenerateCompletion(request_id="2", prompt="Hello", options=GenerationOptions(max_tokens=16))
-    engine.generate(command, lambda _: None, cancel)
-    engine.generate(command, lambda _: cancel.request(), cancel)
+    for listener in (lambda _: None, lambda _: cancel.request()):
+        engine.submit(command, listener, cancel)
+        while engine.active:
+            engine.step()
 
 thread = threading.Thread(target=work)
 thread.start()
@@ -89,12 +91,11 @@ def test_the_log_goes_to_logging_with_its_levels(
 
 
 def test_an_abort_is_not_logged_as_an_error(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    context = bench.engine._context
-    assert context is not None
-    flag = native.AbortFlag()
-    context.attach(flag)
-    flag.set()
-    assert context.evaluate([1, 2, 3]) == "abort"
+    context = bench.context
+    context.flag.set()
+    context.add([1, 2, 3], 0, 0, draw=True)
+    assert context.decode() == "aborted"
+    context.clear()
     assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
 
 

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 from llama_widgets.cancel import Cancel
-from llama_widgets.engines import native
-from llama_widgets.errors import EngineError
+from llama_widgets.errors import LlamaWidgetsError
 from llama_widgets.protocol import CompletionChunk, Progress
 
 from . import tiny
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from llama_widgets.engines.cache import Cache
+
     from .conftest import Bench
 
 LONG = " ".join(f"Item {number} is blue." for number in range(600))  # about 4,700 tokens
@@ -35,27 +36,29 @@ ROUNDING = 1.0  # logits range over 40; up to 0.6 was seen between batch shapes
 
 def _logits(bench: Bench) -> NDArray[np.float32]:
     """Return what the model expects after the last prompt, of which one token was asked."""
-    context, model = bench.engine._context, bench.engine._model
-    assert context is not None
-    assert model is not None
-    pointer = llama_cpp.llama_get_logits_ith(context.handle, -1)
-    return np.ctypeslib.as_array(pointer, (model.n_vocab,)).copy()
+    pointer = llama_cpp.llama_get_logits_ith(bench.context.handle, -1)
+    return np.ctypeslib.as_array(pointer, (bench.model.n_vocab,)).copy()
+
+
+def _cache(bench: Bench) -> Cache:
+    assert bench.engine.scheduler is not None
+    return bench.engine.scheduler.cache
 
 
 def _assert_as_fresh(bench: Bench, ask: Callable[[], object]) -> None:
     """Ask, and ask a fresh context the same: tokens, positions and expectation are equal."""
     ask()
-    tokens, positions, logits = bench.engine.tokens, bench.engine.memory_positions(), _logits(bench)
+    tokens, positions, logits = bench.tokens, bench.positions(), _logits(bench)
     bench.fresh()
     ask()
-    assert tokens == bench.engine.tokens
-    assert positions == bench.engine.memory_positions()
+    assert tokens == bench.tokens
+    assert positions == bench.positions()
     assert np.abs(logits - _logits(bench)).max() < ROUNDING
 
 
 def test_the_second_turn_reuses_the_first(bench: Bench) -> None:
     first = bench.chat("Hello", max_tokens=16)
-    kept = len(bench.engine.tokens)
+    kept = len(bench.tokens)
     second = bench.chat("Hello", first.text, QUESTION, max_tokens=32)
 
     assert first.usage.cached_tokens == 0
@@ -107,7 +110,7 @@ def test_an_abort_while_the_prompt_is_read_stops_it(bench: Bench, n_batch: int) 
     assert done.stop_reason == "abort"
     assert (done.text, done.usage.completion_tokens) == ("", 0)
     assert done.usage.prompt_tokens > 4000
-    assert len(bench.engine.tokens) < done.usage.prompt_tokens
+    assert len(bench.tokens) < done.usage.prompt_tokens
     bench.cancel = Cancel()
     _assert_as_fresh(bench, lambda: bench.chat(QUESTION, max_tokens=1))
 
@@ -116,17 +119,16 @@ def test_an_aborted_evaluation_leaves_no_trace(bench: Bench) -> None:
     """The native flag alone, in a batch of many parts of which some are finished before it is seen."""
     bench.fresh(n_batch=8192)
     bench.complete("Hello", max_tokens=1)
-    context = bench.engine._context
-    assert context is not None
+    context, cache, sequence = bench.context, _cache(bench), bench.sequence
     assert context.abortable
-    tokens = list(context.tokens)
+    tokens = bench.tokens
 
-    flag = native.AbortFlag()
-    context.attach(flag)
-    flag.set()
-    assert context.evaluate(range(1000, 3000)) == "abort"
+    context.flag.set()
+    context.add(range(1000, 3000), len(tokens), sequence.id, draw=True)
+    assert context.decode() == "aborted"
+    cache.cut(sequence, len(tokens))
 
-    assert context.tokens == tokens
+    assert bench.tokens == tokens
     bench.assert_memory_agrees()
     _assert_as_fresh(bench, lambda: bench.chat(QUESTION, max_tokens=1))
 
@@ -135,7 +137,7 @@ def test_a_prompt_that_was_aborted_goes_on_where_it_stopped(bench: Bench) -> Non
     bench.on_event = lambda event: bench.cancel.request() if isinstance(event, Progress) and event.done >= 512 else None
     prompt = LONG[:4000]
     bench.chat(prompt)
-    assert len(bench.engine.tokens) == 512
+    assert len(bench.tokens) == 512
 
     bench.cancel, bench.on_event = Cancel(), lambda _: None
     assert bench.chat(prompt, max_tokens=1).usage.cached_tokens == 512
@@ -184,44 +186,29 @@ def test_what_a_listener_raises_leaves_the_memory_right(bench: Bench) -> None:
             raise KeyError(msg)
 
     bench.on_event = fail
-    with pytest.raises(KeyError):
+    with pytest.raises(LlamaWidgetsError, match="listener"):
         bench.chat("Count from 1 to 10.")
     bench.assert_memory_agrees()
     bench.on_event = lambda _: None
     _assert_as_fresh(bench, lambda: bench.chat(QUESTION, max_tokens=1))
 
 
-def test_a_failure_in_llama_cpp_is_an_error_and_the_next_answer_is_right(bench: Bench) -> None:
-    bench.chat("Hello", max_tokens=1)
-    context = bench.engine._context
-    assert context is not None
-    with pytest.raises(EngineError):
-        context.evaluate([10**6])  # there is no such token
-
-    bench.assert_memory_agrees()
-    _assert_as_fresh(bench, lambda: bench.chat(QUESTION, max_tokens=1))
-
-
 def test_tokens_that_find_no_room_leave_no_trace(bench: Bench) -> None:
     bench.fresh(n_ctx=256)
-    context = bench.engine._context
-    assert context is not None
-    assert context.evaluate(range(1000, 1200)) is None
-    assert context.evaluate(range(1000, 1100)) == "context_full"
+    bench.complete(" a" * 200, max_tokens=1)
+    tokens = bench.tokens
+    bench.context.add(range(1000, 1100), len(tokens), bench.sequence.id, draw=True)
+    assert bench.context.decode() == "no_room"
 
-    assert context.tokens == list(range(1000, 1200))
+    assert bench.tokens == tokens
     bench.assert_memory_agrees()
 
 
 def test_a_recurrent_model_goes_on_but_is_never_cut_back(empty: Bench, tmp_path: Path) -> None:
     empty.load(tiny.write(tmp_path / "tiny.gguf", arch="mamba"))
-    engine = empty.engine
-    # Its memory is one state, so there is one position: the last.
-    empty.assert_memory_agrees = lambda: None  # type: ignore[method-assign]
-
     def cached(prompt: str) -> int:
         usage = empty.complete(prompt, max_tokens=1).usage
-        assert engine.memory_positions()[1] == len(engine.tokens) - 1 == usage.prompt_tokens - 1
+        assert len(empty.tokens) == usage.prompt_tokens
         return usage.cached_tokens
 
     assert cached("abc") == 0
@@ -231,13 +218,12 @@ def test_a_recurrent_model_goes_on_but_is_never_cut_back(empty: Bench, tmp_path:
     assert cached("abcdef") == 0
     assert np.abs(after - _logits(empty)).max() < ROUNDING
 
-    context = engine._context
-    assert context is not None
-    flag = native.AbortFlag()
-    context.attach(flag)
-    flag.set()
-    assert context.evaluate([1, 2, 3]) == "abort"
-    assert engine.tokens == []
-    assert engine.memory_positions() == (-1, -1)
+    context, sequence = empty.context, empty.sequence
+    context.flag.set()
+    context.add([1, 2, 3], len(sequence.tokens), sequence.id, draw=True)
+    assert context.decode() == "aborted"
+    context.flag.clear()
+    _cache(empty).cut(sequence, len(sequence.tokens))
+    assert empty.tokens == []
     assert cached("abcdef") == 0
     assert np.abs(after - _logits(empty)).max() < ROUNDING

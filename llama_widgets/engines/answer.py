@@ -1,0 +1,331 @@
+"""One answer in the making: what it has read, what it has drawn, and what it tells of both."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from ..errors import ContextOverflowError, ParameterError
+from ..protocol import (
+    CompletionChunk,
+    CompletionDone,
+    GenerateChatCompletion,
+    Info,
+    Progress,
+    Timings,
+    Usage,
+)
+from .grammar import Grammar
+from .prompt import prompt
+from .sampling import Sampler
+from .segments import Tags
+from .text import AnswerText
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ..cancel import Cancel
+    from ..protocol import Event, Generate, Segment, StopReason
+    from .cache import Sequence
+    from .model import Model
+
+_REPORTS = 100
+_REPORT_TOKENS = 64
+
+
+class Answer:
+    """One request from its prompt to its end.
+
+    Parameters
+    ----------
+    command : Generate
+        The request.
+    model : Model
+        Who answers.
+    n_ctx : int
+        Tokens that prompt and answer may have.
+    emit : callable
+        Takes the events.
+    cancel : Cancel
+        Says when to stop.
+
+    Attributes
+    ----------
+    tokens : list of int
+        The prompt and what was drawn so far: all that must be in the memory before the next token is drawn.
+    sequence : Sequence or None
+        Where they are; None while it waits for a place.
+    shared : int
+        How many of them lie in the memory for somebody else anyway.
+
+    Raises
+    ------
+    LlamaWidgetsError
+        If the request cannot be answered: nothing has been evaluated then.
+    """
+
+    def __init__(
+        self, command: Generate, model: Model, n_ctx: int, emit: Callable[[Event], None], cancel: Cancel
+    ) -> None:
+        self.command, self.cancel = command, cancel
+        self._model, self._n_ctx, self._emit = model, n_ctx, emit
+        self._started = time.perf_counter()
+        self._prompt = prompt(command, model, n_ctx)
+        self.tokens = list(self._prompt.tokens)
+        self.sequence: Sequence | None = None
+        self.shared = 0
+        self._text = AnswerText(*_reading(command, model, self._prompt.text))
+        grammar = _grammar(command, model)
+        self._sampler = Sampler(command.options, model, self.tokens, grammar)
+        try:
+            if grammar is not None and isinstance(command, GenerateChatCompletion):
+                for token in model.tokens(command.response_prefix):
+                    self._sampler.accept(token)
+            self._sampler.constrained = self._text.segment != "thought"
+        except BaseException:
+            self._sampler.close()
+            raise
+        self._parts: dict[str, list[str]] = {"text": [], "thought": [], "call": []}
+        self._logprobs: list[dict[str, Any]] = []
+        self._told = self._told_logprobs = 0
+        self._drawn = self._thought = self._cached = self._evaluated = 0
+        self._read_s = self._first = self._last = self._thought_from = self._thought_s = 0.0
+        self._reported = -1
+        self._tell_dropped(0)
+        self._budget_spent()
+
+    @property
+    def conversation(self) -> str:
+        """Whose memory it goes on from."""
+        return self.command.conversation
+
+    @property
+    def alone(self) -> bool:
+        """Whether it must be computed with nothing beside it and nothing reused."""
+        return self.command.options.reproducible
+
+    @property
+    def pending(self) -> int:
+        """How many of its tokens are not in the memory yet."""
+        return len(self.tokens) - (len(self.sequence.tokens) if self.sequence else 0)
+
+    @property
+    def drawing(self) -> bool:
+        """Whether it adds token after token; otherwise it reads."""
+        return self._drawn > 0 and self.pending == 1
+
+    def place(self, sequence: Sequence) -> None:
+        """Go on in ``sequence``, which holds the beginning of the tokens."""
+        self.sequence = sequence
+        if not self._evaluated and not self._drawn:
+            self._cached = len(sequence.tokens)
+        self._report()
+
+    def has_read(self, count: int, seconds: float) -> None:
+        """Note that ``count`` tokens more are in the memory, after ``seconds``."""
+        self._evaluated += count
+        self._read_s += seconds
+        self._report()
+
+    def draw(self, context: Any, index: int) -> StopReason | None:  # noqa: ANN401 - a pointer
+        """Draw the next token from what llama.cpp computed at ``index`` of its batch; return why that was the last."""
+        sampler, text = self._sampler, self._text
+        token = sampler.draw(context, index)
+        self._last = time.perf_counter()
+        piece = self._model.piece(token)
+        if piece is None:
+            return "eos"
+        if logprobs := sampler.logprobs(context, index, token):
+            self._logprobs.append(logprobs)
+        self._drawn += 1
+        if self._drawn == 1:
+            self._first = self._last
+        self.tokens.append(token)
+        self._add(piece)
+        if text.stopped:
+            return "stop"
+        if self._drawn == self.command.options.max_tokens:
+            return "max_tokens"
+        self._budget_spent()
+        return None
+
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for the newest token."""
+        return len(self.tokens) > self._n_ctx
+
+    def shift(self) -> bool:
+        """Leave out the oldest turns, so that the answer can go on; return False if none can leave."""
+        answered = self.tokens[len(self._prompt.tokens) :]
+        if not isinstance(self.command, GenerateChatCompletion):
+            return False
+        try:
+            shorter = prompt(self.command, self._model, self._n_ctx, len(answered))
+        except ContextOverflowError:
+            return False
+        if shorter.dropped <= self._prompt.dropped:
+            return False
+        before, self._prompt = self._prompt.dropped, shorter
+        self.tokens = shorter.tokens + answered
+        self._tell_dropped(before)
+        return True
+
+    def end(self, reason: StopReason) -> None:
+        """Tell the whole answer."""
+        self.close()
+        self._give(self._text.flush(), at_end=True)
+        text, calls = self._calls()
+        if calls and reason in ("eos", "stop"):
+            reason = "tool_calls"
+        self._emit(
+            CompletionDone(
+                request_id=self.command.request_id,
+                text=text,
+                stop_reason=reason,
+                thoughts="".join(self._parts["thought"]),
+                tool_calls=calls,
+                logprobs=self._logprobs,
+                dropped=self._prompt.dropped,
+                usage=Usage(
+                    prompt_tokens=len(self._prompt.tokens),
+                    cached_tokens=self._cached,
+                    completion_tokens=self._drawn,
+                    thought_tokens=self._thought,
+                    evaluated_tokens=self._evaluated,
+                ),
+                timings=self._timings(),
+            )
+        )
+
+    def fail(self, event: Event) -> None:
+        """End it with an error."""
+        self.close()
+        self._emit(event)
+
+    def close(self) -> None:
+        """Free what draws the tokens."""
+        self._sampler.close()
+
+    # Its text
+
+    def _add(self, piece: bytes) -> None:
+        """Take the text of a token."""
+        thinking = self._text.segment == "thought"
+        pieces = self._text.feed(piece)
+        if thinking or self._text.segment == "thought":
+            self._thought += 1
+            self._thought_from = self._thought_from or self._last
+            self._thought_s = self._last - self._thought_from
+            self._sampler.constrained = self._text.segment != "thought"
+        self._give(pieces)
+
+    def _give(self, pieces: list[tuple[str, str]], *, at_end: bool = False) -> None:
+        for segment, text in pieces:
+            if text:
+                self._parts[segment].append(text)
+                if segment != "call":
+                    self._chunk(text, "thought" if segment == "thought" else "text")
+        if at_end and self._told_logprobs < len(self._logprobs):
+            self._chunk("", "text")
+
+    def _chunk(self, text: str, segment: Segment) -> None:
+        logprobs = self._logprobs[self._told_logprobs :]
+        self._told_logprobs = len(self._logprobs)
+        self._emit(
+            CompletionChunk(
+                request_id=self.command.request_id,
+                seq=self._told,
+                text=text,
+                tokens=self._drawn,
+                segment=segment,
+                logprobs=logprobs,
+            )
+        )
+        self._told += 1
+
+    def _calls(self) -> tuple[str, list[dict[str, Any]]]:
+        """Return the text and the tool calls in it; what is no call after all is text."""
+        text, written = "".join(self._parts["text"]), "".join(self._parts["call"])
+        if not isinstance(self.command, GenerateChatCompletion) or not written:
+            return text, []
+        calls = self._model.template.tools.parse(written, self.command.tools)
+        if not calls:
+            self._chunk(written, "text")
+            return text + written, []
+        return text, [{"id": f"{self.command.request_id}-{index}", **call} for index, call in enumerate(calls)]
+
+    def _budget_spent(self) -> None:
+        """Close a thought that has used its tokens: what the model would have written is put there."""
+        budget = self.command.options.thinking_budget
+        if budget is None or self._text.segment != "thought" or self._thought < budget:
+            return
+        for token in self._model.tokens(self._text.closing):
+            self.tokens.append(token)
+            self._add(self._model.piece(token) or b"")
+        self._sampler.constrained = self._text.segment != "thought"
+
+    # What it tells
+
+    def _report(self) -> None:
+        """Tell how much of the prompt is read: at most a hundred times, and not for every few tokens."""
+        if self._drawn or self.sequence is None:
+            return
+        total = len(self._prompt.tokens)
+        done = min(len(self.sequence.tokens), total)
+        step = max(_REPORT_TOKENS, total // _REPORTS)
+        if done < total and 0 <= self._reported <= done < self._reported + step:
+            return
+        self._reported = done
+        rate = self._evaluated / self._read_s if self._read_s else None
+        eta = (total - done) / rate if rate else None
+        self._emit(
+            Progress(
+                request_id=self.command.request_id, operation="prefill", done=done, total=total, rate=rate, eta_s=eta
+            )
+        )
+
+    def _tell_dropped(self, before: int) -> None:
+        dropped = self._prompt.dropped
+        if dropped > before:
+            many = "The oldest message no longer fits"
+            if dropped > 1:
+                many = f"The {dropped:,} oldest messages no longer fit"
+            self._emit(
+                Info(
+                    request_id=self.command.request_id,
+                    message=f"{many} into the context of {self._n_ctx:,} tokens, and the model does not see them.",
+                    data={"dropped": dropped, "n_ctx": self._n_ctx},
+                )
+            )
+
+    def _timings(self) -> Timings:
+        drawing = self._last - self._first
+        return Timings(
+            ttft_s=self._first - self._started if self._drawn else None,
+            prefill_tps=self._evaluated / self._read_s if self._read_s else None,
+            decode_tps=(self._drawn - 1) / drawing if self._drawn > 1 and drawing else None,
+            thought_s=self._thought_s if self._thought else None,
+        )
+
+
+def _reading(command: Generate, model: Model, text: str) -> tuple[list[str], Tags, str, bool]:
+    """Return how the text of an answer is read: what ends it, what the tags are, what it follows, and its tools."""
+    if not isinstance(command, GenerateChatCompletion):
+        return command.options.stop, Tags(None, None), text, False
+    template = model.template
+    return [*command.options.stop, *template.stop], template.tags, text, _offers_tools(command)
+
+
+def _grammar(command: Generate, model: Model) -> Grammar | None:
+    grammar = Grammar.of(command.options)
+    if not isinstance(command, GenerateChatCompletion) or not _offers_tools(command):
+        return grammar
+    if grammar is not None:
+        msg = "An answer cannot both follow a grammar and call tools."
+        raise ParameterError(msg, 'Leave out the tools, or give tool_choice="none".')
+    return model.template.tools.grammar(command.tools, command.tool_choice)
+
+
+def _offers_tools(command: GenerateChatCompletion) -> bool:
+    return bool(command.tools) and command.tool_choice != "none"

@@ -1,0 +1,271 @@
+"""All answers of a model at once: one batch after the other, with a token of each that draws and slices of prompts."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from ..requests import error_event
+from .cache import Cache, common
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..protocol import StopReason
+    from .answer import Answer
+    from .context import Context
+
+_FIRST_SLICE = 8
+_LEAST_SLICE = 4
+_SLOWER = 4.0
+"""How much longer than a step without a prompt, beyond that step itself, one with a slice may take."""
+_WORTH_WAITING = 8
+_GROWTH = 32
+"""Cells that each answer should have left to grow into before another one begins."""
+_MEMORY = 0.2  # of the running means
+
+
+class Scheduler:
+    """Reads and draws for many answers on one context.
+
+    Parameters
+    ----------
+    context : Context
+        What computes.
+
+    Notes
+    -----
+    Each step is one batch. An answer that draws adds one token to it; what is left of the batch goes to the prompts,
+    in the order they came. Where answers draw, a prompt gets slices that make a step about five times as long, so that
+    they keep flowing. An answer for which there is no sequence, or no memory, waits.
+
+    A model is not asked to compute what it is computing: of prompts that come together and begin alike, the first is
+    read, and the others begin with a copy.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.cache = Cache(context)
+        self.waiting: deque[Answer] = deque()
+        self.running: list[Answer] = []
+        self._pace = _Pace()
+
+    @property
+    def active(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.running or self.waiting)
+
+    def submit(self, answer: Answer) -> None:
+        """Take an answer to make."""
+        self.waiting.append(answer)
+        # From the thread that aborts: it ends the evaluation that runs, whoever else takes part in it.
+        answer.cancel.on_request(self._context.flag.set)
+
+    def step(self) -> None:
+        """Evaluate one batch and draw from it."""
+        # In this order: what is asked to stop from here on sets the flag again, and is seen in the next step.
+        self._context.flag.clear()
+        for answer in [answer for answer in (*self.running, *self.waiting) if answer.cancel.requested]:
+            self._end(answer, "abort")
+        self._admit()
+        if not self.running:
+            return
+        parts, drawing = self._fill()
+        begun = time.perf_counter()
+        try:
+            result = self._context.decode()
+        except Exception as error:  # noqa: BLE001 - nothing in the memory can be trusted: end all that is in it
+            for answer in tuple(self.running):
+                self._fail(answer, error)
+            self.cache.clear()
+            return
+        if result == "aborted":
+            for answer, _, _ in parts:  # what it cut off for the others is evaluated again
+                self._cut_back(answer)
+        elif result == "no_room":
+            self._make_room()
+        else:
+            seconds = time.perf_counter() - begun
+            self._pace.learn(seconds, drawing, sum(count for _, count, _ in parts) - drawing)
+            self._advance(parts, seconds)
+
+    def close(self) -> None:
+        """Drop everything."""
+        for answer in (*self.running, *self.waiting):
+            answer.close()
+        self.running.clear()
+        self.waiting.clear()
+
+    # A step
+
+    def _admit(self) -> None:
+        """Let answers begin that wait, in the order they came."""
+        for answer in tuple(self.waiting):
+            if not self.cache.free or any(other.alone for other in self.running):
+                return
+            if answer.alone:
+                if self.running:
+                    return
+                self.cache.clear()
+            elif self._is_being_read(answer):
+                continue
+            elif not self._has_room(answer):
+                return
+            self.waiting.remove(answer)
+            self.running.append(answer)
+            self._guard(answer, lambda answer=answer: self._place(answer))  # type: ignore[misc]
+
+    def _place(self, answer: Answer) -> None:
+        answer.place(self.cache.take(answer.tokens, answer.conversation))
+
+    def _is_being_read(self, answer: Answer) -> bool:
+        """Return whether somebody is reading what this one begins with, so that waiting for it costs less."""
+        if not self._context.can_cut:
+            return False
+        there = max(common(sequence.tokens, answer.tokens[:-1]) for sequence in self.cache.sequences)
+        return any(
+            common(other.tokens, answer.tokens[:-1]) - there >= _WORTH_WAITING
+            for other in self.running
+            if not other.drawing
+        )
+
+    def _has_room(self, answer: Answer) -> bool:
+        """Return whether it fits beside those who run. They grow, so it may still have to make room for them later."""
+        if not self.running:
+            return True
+        answer.shared = max(common(other.tokens, answer.tokens) for other in self.running)
+        used = sum(len(other.tokens) - other.shared + _GROWTH for other in self.running)
+        return used + len(answer.tokens) - answer.shared + _GROWTH <= self._context.n_ctx
+
+    def _fill(self) -> tuple[list[tuple[Answer, int, int]], int]:
+        """Put the next tokens of all into the batch; return who has how many there, and where the last of them is."""
+        context = self._context
+        drawing = [answer for answer in self.running if answer.drawing]
+        room = self._pace.slice if drawing else context.n_batch
+        parts = []
+        for answer in drawing + [answer for answer in self.running if not answer.drawing]:
+            sequence, pending = answer.sequence, answer.pending
+            assert sequence is not None  # noqa: S101 - it was placed
+            start = len(sequence.tokens)
+            count = min(pending, context.room if answer.drawing else min(room, context.room))
+            if not count:
+                continue
+            if not answer.drawing:
+                room -= count
+            index = context.add(answer.tokens[start : start + count], start, sequence.id, draw=count == pending)
+            parts.append((answer, count, index))
+        return parts, len(drawing)
+
+    def _advance(self, parts: list[tuple[Answer, int, int]], seconds: float) -> None:
+        """Note what was read, and draw for those who have read everything."""
+        for answer, count, index in parts:
+            sequence = answer.sequence
+            assert sequence is not None  # noqa: S101 - it was placed
+            start = len(sequence.tokens)
+            reading = not answer.drawing
+            sequence.tokens.extend(answer.tokens[start : start + count])
+            if reading:
+                self._guard(answer, lambda answer=answer, count=count: answer.has_read(count, seconds))  # type: ignore[misc]
+            if not answer.pending and answer in self.running:
+                self._guard(answer, lambda answer=answer, index=index: self._draw(answer, index))  # type: ignore[misc]
+
+    def _draw(self, answer: Answer, index: int) -> None:
+        reason = answer.draw(self._context.handle, index)
+        if reason is None and answer.cancel.requested:
+            reason = "abort"
+        if reason is None and answer.full:
+            reason = self._shift(answer)
+        if reason is not None:
+            self._end(answer, reason)
+
+    def _shift(self, answer: Answer) -> StopReason | None:
+        """Go on with fewer of the oldest turns, or end."""
+        if not answer.shift():
+            return "context_full"
+        self._release(answer)
+        if answer.alone:
+            self.cache.clear()
+        self._place(answer)
+        return None
+
+    def _make_room(self) -> None:
+        """Free memory: what nobody works on first; then the youngest answer, which waits and is read again."""
+        if self.cache.make_room():
+            return
+        youngest = self.running[-1]
+        if len(self.running) == 1:
+            self._end(youngest, "context_full")
+            return
+        self.running.remove(youngest)
+        self._release(youngest, forget=True)
+        self.waiting.appendleft(youngest)
+
+    def _cut_back(self, answer: Answer) -> None:
+        if answer.sequence is not None:
+            self.cache.cut(answer.sequence, len(answer.sequence.tokens))
+
+    # Ends
+
+    def _guard(self, answer: Answer, action: Any) -> None:  # noqa: ANN401 - any call without arguments
+        """Do something for one answer; if it fails, only that one ends."""
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 - told to who asked
+            self._fail(answer, error)
+
+    def _end(self, answer: Answer, reason: StopReason) -> None:
+        self._leave(answer)
+        answer.end(reason)
+
+    def _fail(self, answer: Answer, error: Exception) -> None:
+        if answer in self.running or answer in self.waiting:
+            self._leave(answer)
+        answer.fail(error_event(answer.command.request_id, error))
+
+    def _leave(self, answer: Answer) -> None:
+        if answer in self.running:
+            self.running.remove(answer)
+        else:
+            self.waiting.remove(answer)
+        self._release(answer)
+
+    def _release(self, answer: Answer, *, forget: bool = False) -> None:
+        if answer.sequence is None:
+            return
+        if forget:
+            self.cache.forget(answer.sequence)
+        self.cache.release(answer.sequence)
+        answer.sequence = None
+
+
+class _Pace:
+    """Learns how long steps take, and says how much of a prompt one may read while answers draw.
+
+    With ``s`` seconds for a step in which answers only draw and ``t`` for a token of a prompt, a slice of
+    ``_SLOWER * s / t`` tokens makes a step take ``(1 + _SLOWER) * s``.
+    """
+
+    def __init__(self) -> None:
+        self._step = self._token = 0.0
+        self._drawing = 0
+
+    @property
+    def slice(self) -> int:
+        """Tokens of prompts for the next step."""
+        if not self._step or not self._token:
+            return _FIRST_SLICE
+        return max(_LEAST_SLICE, int(_SLOWER * self._step / self._token))
+
+    def learn(self, seconds: float, drawing: int, reading: int) -> None:
+        """Take in what a step took with so many answers that draw, and so many tokens of prompts."""
+        if not reading:
+            same = drawing == self._drawing
+            self._step = _mean(self._step if same else 0.0, seconds)
+            self._drawing = drawing
+        elif drawing and self._step:
+            self._token = _mean(self._token, max(0.0, seconds - self._step) / reading)
+
+
+def _mean(mean: float, value: float) -> float:
+    return mean + _MEMORY * (value - mean) if mean else value
