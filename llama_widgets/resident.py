@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class ModelState:
     """What the engine holds, for everybody who shows it.
 
-    ``loaded`` is the model in memory; ``loading`` the request that is loading one, with its last ``progress``.
+    ``loaded`` is the model in memory, with the ``warnings`` of its load; ``loading`` the request that is loading one,
+    with its last ``progress``.
     """
 
     loaded: p.ModelLoaded | None = None
@@ -32,6 +33,7 @@ class ModelState:
     model: str = ""
     done: int = 0
     total: int = 1000
+    warnings: tuple[str, ...] = ()
 
 
 class Resident:
@@ -71,7 +73,11 @@ class Resident:
         if before.loaded is not None and before.loaded.path == str(path) and command.options == self._options:
             return replace(before.loaded, request_id=command.request_id, model=command.model)
 
+        warnings: list[str] = []
+
         def show(event: p.Event) -> None:
+            if isinstance(event, p.Info) and event.level == "warning":
+                warnings.append(event.message)
             if isinstance(event, p.Progress):
                 total = event.total or 1000
                 self._show(ModelState(None, command.request_id, command.model, event.done, total))
@@ -86,7 +92,7 @@ class Resident:
         # The name by which the library lists it: the one inside the file is often some training run's.
         loaded = replace(loaded, name=filenames.describe(path.name)[0])
         self._options = command.options
-        self._show(ModelState(None if loaded.cancelled else loaded))
+        self._show(ModelState() if loaded.cancelled else ModelState(loaded, warnings=tuple(warnings)))
         return loaded
 
     def create_context(self, engine: Engine, options: LoadOptions, cancel: Cancel) -> dict[str, Any]:
@@ -98,7 +104,7 @@ class Resident:
             if not engine.loaded:
                 self._show(ModelState())
         self._options = options
-        self._show(ModelState(replace(loaded, **data)))
+        self._show(ModelState(replace(loaded, **data), warnings=self.state.warnings))
         return data
 
     def unload(self, engine: Engine) -> None:
