@@ -50,31 +50,31 @@ class ToolFormat(ABC):
 
     @property
     def trigger(self) -> str:
-        """The text that begins a call beyond doubt; may be empty."""
+        """The text that begins a call."""
         return self.open
 
-    def grammar(self, tools: Sequence[Tool], choice: Literal["auto", "required"]) -> Grammar | None:
+    def grammar(self, tools: Sequence[Tool], choice: Literal["auto", "required"]) -> Grammar:
         """Return the grammar of calls: "required" binds from the beginning of the answer, "auto" once a call begins.
 
         Thoughts are no part of what it describes.
-
-        Returns
-        -------
-        Grammar or None
-            ``None`` for "auto" where nothing tells a call from an answer that happens to be JSON.
 
         Raises
         ------
         GrammarError
             If the parameters of a tool cannot be compiled.
         """
-        if choice == "auto" and not self.trigger:
-            return None
         functions = [complete(tool)["function"] for tool in tools]
-        root = "calls" if choice == "auto" else f"{self._ahead} calls"
         names = " | ".join(f"call-{index}" for index in range(len(functions)))
-        rules = [f"root ::= {root}", f"call ::= {names}", r"ws ::= [ \t\n]{0,8}", *self._rules(functions)]
-        return Grammar("\n".join(rules), triggers=(self.trigger,) if choice == "auto" else ())
+        rules = [f"call ::= {names}", r"ws ::= [ \t\n]{0,8}", *self._rules(functions)]
+        triggers: tuple[str, ...] = ()
+        if choice == "required":
+            root = f"{self._ahead} calls"
+        elif self.starts:
+            root = "ws calls | free"
+            rules += [f"free ::= {_unlike(self.starts[0])}", r"any ::= [^\x00]*"]
+        else:
+            root, triggers = "calls", (self.trigger,)
+        return Grammar("\n".join([f"root ::= {root}", *rules]), triggers=triggers)
 
     def parse(self, call_text: str, tools: Sequence[Tool] = ()) -> list[Call]:
         """Return the calls that a model wrote, each with ``name`` and ``arguments``.
@@ -341,3 +341,14 @@ def _anything_but(stop: str) -> str:
     """Return GBNF for texts in which ``stop`` does not occur."""
     choices = [f"[^{stop[0]}]"] + [f"{_literal(stop[:at])} [^{stop[at]}]" for at in range(1, len(stop))]
     return f"({' | '.join(choices)})*"
+
+
+def _unlike(start: str) -> str:
+    """Return GBNF for texts that do not begin with ``start``, which is JSON, with white space in it or without."""
+    rule = ""
+    for part in reversed(re.findall(r'"\w+"|\W', start)):
+        for at in range(len(part) - 1, -1, -1):
+            space = "" if at else " \\t\\n"
+            go_on = f" | {_literal(part[at])} {rule}" if rule else ""
+            rule = f"({f'[{space}]* ' if space else ''}([^{part[at]}{space}] any{go_on})?)"
+    return rule

@@ -80,8 +80,7 @@ class Tags:
     def texts(self, *, tools: bool = True) -> list[str]:
         """Return what must be seen to tell the segments apart.
 
-        Some are control tokens, which llama.cpp renders as nothing unless asked: tokenise each text with
-        ``parse_special`` and show every control token among the result.
+        Many are or hold control tokens, which llama.cpp renders as nothing unless asked.
         """
         if self.channels:
             return [_CHANNEL, _MESSAGE, _END, _START, "<|constrain|>"]
