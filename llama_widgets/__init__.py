@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from . import errors
+    from .activity import Status
     from .chat.conversation import Chat
     from .chat.reply import Reply
+    from .chat.tools import Tool
     from .errors import LlamaWidgetsError
     from .library.downloads import download
     from .library.job import Job
     from .library.local import Model, models
+    from .shortcuts import embed, status
     from .widgets.download import DownloadProgress
     from .widgets.panel import ChatPanel
     from .widgets.selector import ModelSelector
@@ -37,10 +40,14 @@ _HOMES = {
     "Model": ".library.local",
     "ModelSelector": ".widgets.selector",
     "Reply": ".chat.reply",
+    "Status": ".activity",
+    "Tool": ".chat.tools",
     "Worker": ".worker",
     "download": ".library.downloads",
+    "embed": ".shortcuts",
     "errors": "",
     "models": ".library.local",
+    "status": ".shortcuts",
 }
 
 __all__ = [
@@ -52,11 +59,15 @@ __all__ = [
     "Model",
     "ModelSelector",
     "Reply",
+    "Status",
+    "Tool",
     "Worker",
     "__version__",
     "download",
+    "embed",
     "errors",
     "models",
+    "status",
 ]
 
 

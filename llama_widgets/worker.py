@@ -18,13 +18,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from . import protocol as p
+from .activity import Status
 from .cancel import Cancel
 from .errors import BusyError, ClosedError, EngineError, LlamaWidgetsError, ProtocolError, from_code
 from .listeners import tell
 from .options import LoadOptions
 from .requests import aborted, error_event, wait
 from .resident import ModelState, Resident
-from .status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,94 @@
+"""What the model of this process can do without a conversation."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
+
+from . import protocol as p
+from .chat.conversation import model_text
+from .errors import GenerationError, ParameterError
+from .options import LoadOptions
+from .requests import new_id
+from .wire import build
+from .worker import Worker, shared
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .activity import Status
+
+
+def embed(
+    texts: Iterable[str],
+    model: object = None,
+    *,
+    worker: Worker | None = None,
+    **load_options: Any,  # noqa: ANN401 - checked against LoadOptions
+) -> NDArray[np.float32]:
+    """Turn each text into a vector, and wait for it.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        What to embed.
+    model : str or path or Model, optional
+        Who does it, by default the model in memory. It is loaded if it is not, in place of the one that is.
+    worker : Worker, optional
+        By default the one that all conversations of this process share.
+    **load_options
+        As in ``LoadOptions``: n_ctx, n_gpu_layers, ...
+
+    Returns
+    -------
+    numpy.ndarray
+        Of shape (number of texts, length of a vector) and type float32, as the model makes them: see its ``supports``.
+
+    Raises
+    ------
+    ParameterError
+        If ``texts`` are not texts, or an option is wrong.
+    ModelError
+        If the model cannot be loaded, or has no embeddings.
+    GenerationError
+        If somebody stopped it.
+
+    Examples
+    --------
+    >>> lw.embed(["Why is the sky blue?", "Because of Rayleigh."], "embedder.gguf").shape  # doctest: +SKIP
+    (2, 384)
+    """
+    import numpy as np
+
+    if isinstance(texts, (str, bytes)) or not isinstance(texts, Iterable):
+        msg = f"The texts must be a list of strings, not {type(texts).__name__}."
+        raise ParameterError(msg, "For one text: lw.embed([text])[0].")
+    given = list(texts)
+    if wrong := [text for text in cast("list[object]", given) if not isinstance(text, str)]:
+        msg = f"The texts must be strings, not {type(wrong[0]).__name__}."
+        raise ParameterError(msg, "For a column of a table: lw.embed(table['column'].astype(str)).")
+    load = build(LoadOptions, load_options, where="the load options", error=ParameterError) if load_options else None
+    named = model_text(model) or None
+    if load is not None and named is None:
+        msg = "Load options were given, but no model."
+        raise ParameterError(msg, "Name the model to load with them.")
+    command = p.Embed(request_id=new_id(), texts=given, model=named, load=load)
+    done = cast("p.EmbedDone", (worker or shared()).run(command))
+    if done.cancelled:
+        msg = "The texts were not embedded: it was stopped."
+        raise GenerationError(msg, "Ask again.")
+    numbers = np.frombuffer(base64.b64decode(done.data), dtype="<f4").astype(np.float32)  # a copy that can be changed
+    return numbers.reshape(done.shape or (0, 0))
+
+
+def status() -> Status:
+    """Return what goes on: the model in memory, the sequences of its context, what runs and what waits.
+
+    Returns
+    -------
+    Status
+        ``print`` shows it in a line. Nothing is started to find out.
+    """
+    return shared().status()
