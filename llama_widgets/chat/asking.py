@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import queue
-from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from ..requests import SLICE_S
@@ -18,28 +17,31 @@ if TYPE_CHECKING:
 _POLL_S = 0.01
 
 
-class Asking(ABC):
-    """What a conversation does for those who wait, given the ways to ask without waiting."""
+class Asking:
+    """What a conversation does for those who wait, given the ways to ask without waiting.
 
-    @abstractmethod
+    No abstract base class, as a widget has another metaclass.
+    """
+
     def submit(self, text: str, *, request_id: str | None = None, **options: Any) -> Answer:  # noqa: ANN401
         """Ask without waiting."""
+        raise NotImplementedError
 
-    @abstractmethod
     def submit_regenerate(self, *, request_id: str | None = None, **options: Any) -> Answer:  # noqa: ANN401
         """Answer the last question again, without waiting."""
+        raise NotImplementedError
 
-    @abstractmethod
     def submit_edit(self, index: int, text: str, *, request_id: str | None = None, **options: Any) -> Answer:  # noqa: ANN401
         """Ask something else in place of a question, without waiting."""
+        raise NotImplementedError
 
-    @abstractmethod
     def submit_continue(self, *, request_id: str | None = None, **options: Any) -> Answer:  # noqa: ANN401
         """Go on with an answer that was cut, without waiting."""
+        raise NotImplementedError
 
-    @abstractmethod
     def forbid_waiting(self) -> None:
         """Raise ``BusyError`` where waiting for an answer would wait for ever."""
+        raise NotImplementedError
 
     def ask(self, text: str, **options: Any) -> Reply:  # noqa: ANN401
         """Ask and wait for the answer.

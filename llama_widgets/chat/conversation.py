@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .. import protocol as p
-from ..errors import NoModelError, ParameterError, from_code
+from ..errors import NoModelError, ParameterError
 from ..options import LoadOptions
-from ..requests import new_id, wait
+from ..requests import new_id
 from ..wire import build
 from ..worker import Worker, shared
 from . import plans
@@ -232,25 +231,7 @@ class Chat(Asking):
         """
         checked = _load_options(options) if options else self.load_options
         command = p.LoadModel(request_id=new_id(), model=self._named_model(), options=checked or LoadOptions())
-        self.worker.forbid_own_thread()
-        future: Future[p.Event] = Future()
-
-        def hear(event: p.Event) -> None:
-            if isinstance(event, (p.ModelLoaded, p.Error)):
-                future.set_result(event)
-            elif isinstance(event, p.Info):
-                with self._record.lock:
-                    self._record.tell(event)
-
-        self.worker.submit(command, hear)
-        try:
-            end = wait(future)
-        except KeyboardInterrupt:
-            self.worker.abort(command.request_id)
-            raise
-        if isinstance(end, p.Error):
-            raise from_code(end.code, end.message, end.hint)
-        assert isinstance(end, p.ModelLoaded)  # noqa: S101 - the other end was just looked for
+        end = cast("p.ModelLoaded", self.worker.run(command))
         if not end.cancelled:
             self._load_options = checked
         return end

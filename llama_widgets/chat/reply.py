@@ -41,7 +41,7 @@ class Reply:
     dropped : int
         How many of the oldest messages were left out because the context was full.
     notices : list of str
-        What there was to warn of: a model without a template, what left the context.
+        What there was to say beside it: that the model has no template, what left the context.
     """
 
     text: str

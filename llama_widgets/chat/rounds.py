@@ -181,5 +181,5 @@ def _note(answer: Answer, event: p.Event) -> None:
             answer.turn.pieces.append(event.text)
             answer.tokens = event.tokens
             answer.pieces.put(event.text)
-        case p.Info(level="warning"):
+        case p.Info():
             answer.notices.append(event.message)

@@ -16,7 +16,7 @@ from .schema import NoSchemaError, fit, schema_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_NAME = re.compile(r"[\w.-]{1,64}")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -152,7 +152,8 @@ def prompt(turns: Iterable[Turn], system: str | None) -> list[dict[str, Any]]:
     """Return the messages for the template, with strictly alternating roles.
 
     An answer that was stopped before its first token said nothing, and its question would be followed by the next one,
-    which many templates refuse: the two questions become one.
+    which many templates refuse: the two questions become one. What the model thought goes along, as some templates
+    show it that while it calls tools; the others leave it out.
     """
     messages: list[dict[str, Any]] = []
     for turn in turns:
@@ -162,6 +163,8 @@ def prompt(turns: Iterable[Turn], system: str | None) -> list[dict[str, Any]]:
             messages[-1] = {"role": "user", "content": f"{messages[-1]['content']}\n\n{turn.content}"}
             continue
         message: dict[str, Any] = {"role": turn.role, "content": turn.content}
+        if turn.thoughts:
+            message["thoughts"] = turn.thoughts
         if turn.tool_calls:
             message["tool_calls"] = turn.tool_calls
         if turn.role == "tool":

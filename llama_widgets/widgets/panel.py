@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import traitlets
 from ipywidgets import widget_serialization
 
 from .. import protocol as p
+from ..chat.asking import Asking
+from ..chat.changes import Change, Rejected, Snapshot, ToolCall, TurnChanged
 from ..chat.conversation import Chat
-from ..chat.changes import Change, Rejected, Snapshot, TurnChanged
-from ..errors import ParameterError
-from ..options import GenerationOptions
-from ..wire import build
 from .base import Coalesced, LlamaWidget, bundle
 from .selector import ModelName, ModelSelector
+from .traits import AnswerTraits
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from ..chat.answer import Answer
-    from ..chat.reply import Reply
     from ..worker import Worker
     from .messages import Ask, Clear, Hello
 
-_DEFAULTS = GenerationOptions()
-_OPTIONS = tuple(f.name for f in fields(GenerationOptions))
 
-
-def _option(name: str) -> Any:  # noqa: ANN401 - a trait of any type
-    # Checked by GenerationOptions, where the ranges are, and not again by a trait type. Not traitlets.Any, which passes
-    # None on unchecked, so that max_tokens = None would change the trait and no answer.
-    return traitlets.TraitType(getattr(_DEFAULTS, name), help=f"As {name} of GenerationOptions.")
-
-
-class ChatPanel(LlamaWidget):
+class ChatPanel(Asking, AnswerTraits, LlamaWidget):
     """A conversation with a local model.
 
     With no model named, the panel shows a ``ModelSelector`` first, so that ``lw.ChatPanel()`` alone is enough.
@@ -55,15 +44,19 @@ class ChatPanel(LlamaWidget):
 
     Attributes
     ----------
-    model, system, temperature, top_k, top_p, min_p, repeat_penalty, seed, max_tokens, stop_strings
-        What the next question is asked with; see ``GenerationOptions`` (``stop_strings`` is its ``stop``).
+    model, system, temperature, max_tokens, seed, ...
+        What the next question is asked with: all fields of ``GenerationOptions``, of which ``stop_strings`` is the
+        ``stop``, and what ``Chat`` takes beside them: thinking, tools, confirm, tool_choice, tool_timeout,
+        max_tool_rounds.
     messages : list of dict
         What was said; observe it to hear of every settled turn.
     state : str
         "idle" (no model), "loading", "ready", "waiting" (another request is running), "prefill" (reading the prompt),
-        "generating" or "stopping".
+        "generating", "tool" (a tool runs, or waits to be confirmed) or "stopping".
     error : dict or None
         What went wrong last: ``code``, ``message``, ``hint``.
+    notices : list of str
+        What there is to warn of: the model has no template, messages left a full context.
     loaded : dict or None
         The model in memory, if it is this panel's.
     height : str
@@ -80,17 +73,10 @@ class ChatPanel(LlamaWidget):
 
     model = ModelName("", help="The model that answers: a path or a reference.").tag(sync=True)
     system = traitlets.Unicode(None, allow_none=True, help="The system prompt.")
-    temperature = _option("temperature")
-    top_k = _option("top_k")
-    top_p = _option("top_p")
-    min_p = _option("min_p")
-    repeat_penalty = _option("repeat_penalty")
-    seed = _option("seed")
-    max_tokens = _option("max_tokens")
-    stop_strings = _option("stop")
     height = traitlets.Unicode("", help="Height in CSS; empty grows with the conversation.").tag(sync=True)
 
     messages = traitlets.List(traitlets.Dict(), read_only=True, help="What was said.")
+    notices = traitlets.List(traitlets.Unicode(), read_only=True, help="What there is to warn of.").tag(sync=True)
     state = traitlets.Unicode("idle", read_only=True, help="What is going on.").tag(sync=True)
     running = traitlets.Unicode("", read_only=True, help="The request id of the answer in flight.").tag(sync=True)
     loaded = traitlets.Dict(default_value=None, allow_none=True, read_only=True, help="The model in memory.").tag(
@@ -115,6 +101,8 @@ class ChatPanel(LlamaWidget):
         self._chat = Chat(model, system=system, messages=messages, worker=worker)
         self._phase = ""  # of the answer in flight; changed under the lock of the conversation only
         self._prefill: dict[str, Any] | None = None
+        self._asked = ""  # the request id of the last question
+        self._said: list[str] = []  # what there was to say beside its answer
         self._draw_state = Coalesced(self._show_state)
         super().__init__(**traits, model=self._chat.model, system=system)
         selector = ModelSelector(self._chat.model, worker=worker)
@@ -128,25 +116,32 @@ class ChatPanel(LlamaWidget):
         )
         self._draw_state()
 
-    def submit(self, text: str, **options: Any) -> Answer:  # noqa: ANN401 - checked against GenerationOptions
+    def submit(self, text: object, *, request_id: str | None = None, **options: Any) -> Answer:  # noqa: ANN401
         """Ask without waiting; see ``Chat.submit``."""
-        return self._chat.submit(text, **options)
+        return self._chat.submit(text, request_id=request_id, **options)
 
-    def ask(self, text: str, **options: Any) -> Reply:  # noqa: ANN401
-        """Ask and wait; the panel shows the answer meanwhile. See ``Chat.ask``."""
-        return self._chat.ask(text, **options)
+    def submit_regenerate(self, *, request_id: str | None = None, **options: Any) -> Answer:  # noqa: ANN401
+        """Answer the last question again, without waiting; see ``Chat.regenerate``."""
+        return self._chat.submit_regenerate(request_id=request_id, **options)
 
-    async def ask_async(self, text: str, **options: Any) -> Reply:  # noqa: ANN401
-        """Ask and await; other widgets keep working. See ``Chat.ask_async``."""
-        return await self._chat.ask_async(text, **options)
+    def submit_edit(
+        self,
+        index: int,
+        text: object,
+        *,
+        request_id: str | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> Answer:
+        """Ask something else in place of a question, without waiting; see ``Chat.edit``."""
+        return self._chat.submit_edit(index, text, request_id=request_id, **options)
 
-    def stream(self, text: str, **options: Any) -> Iterator[str]:  # noqa: ANN401
-        """Ask and get the answer piece by piece; see ``Chat.stream``."""
-        return self._chat.stream(text, **options)
+    def submit_continue(self, *, request_id: str | None = None, **options: Any) -> Answer:  # noqa: ANN401
+        """Go on with an answer that was cut, without waiting; see ``Chat.continue_``."""
+        return self._chat.submit_continue(request_id=request_id, **options)
 
-    def stream_async(self, text: str, **options: Any) -> AsyncIterator[str]:  # noqa: ANN401
-        """Ask and get the answer piece by piece; see ``Chat.stream_async``."""
-        return self._chat.stream_async(text, **options)
+    def forbid_waiting(self) -> None:
+        """Raise ``BusyError`` inside callbacks, where waiting for an answer would wait for ever."""
+        self._chat.forbid_waiting()
 
     def load(self, **options: Any) -> p.ModelLoaded:  # noqa: ANN401 - checked against LoadOptions
         """Load the model now and wait for it; see ``Chat.load``."""
@@ -169,13 +164,6 @@ class ChatPanel(LlamaWidget):
         """Forget the conversation; raises ``BusyError`` while it is answering."""
         self._chat.clear()
 
-    @traitlets.validate(*(name for name in _OPTIONS if name != "stop"), "stop_strings")
-    def _check_option(self, proposal: Any) -> object:  # noqa: ANN401 - a traitlets Bunch
-        name = "stop" if proposal.trait.name == "stop_strings" else proposal.trait.name
-        checked = build(GenerationOptions, {name: proposal.value}, where="the panel", error=ParameterError)
-        self._chat.configure(**{name: getattr(checked, name)})
-        return cast("object", getattr(checked, name))
-
     @traitlets.observe("model")
     def _model_named(self, _change: object) -> None:
         self._chat.model = self.model
@@ -191,34 +179,41 @@ class ChatPanel(LlamaWidget):
         self.show(error=None, model=model)
 
     def _hear(self, change: p.Event | Change) -> None:
+        running = self._chat.running
+        if running not in ("", self._asked):
+            self._asked, self._said, self._phase = running, [], "waiting"
+            self.show(error=None)
+        self._pass_on(change)
         match change:
-            case TurnChanged():
-                if change.turn["role"] == "user":
-                    self.show(error=None)
-                    self._phase = "waiting"
-                self.publish(change)
-                self.show(messages=self._chat.messages)
-            case Rejected() | Snapshot():
-                self.publish(change)
-                self.show(messages=self._chat.messages)
+            case p.CompletionChunk() if self._phase in ("generating", "stopping"):
+                return  # nothing else has changed, and this is the way of every token
             case p.CompletionChunk():
-                self.publish(change)
-                if self._phase in ("generating", "stopping"):
-                    return  # nothing else has changed, and this is the way of every token
                 self._phase = "generating"
-            case p.CompletionDone():
-                self.publish(replace(change, text="", thoughts=""))  # the settled turn has just brought them
+            case ToolCall() if self._phase != "stopping":
+                self._phase = "tool"
             case p.Progress() if change.operation == "prefill" and self._phase != "stopping":
                 self._phase = "prefill"
                 self._prefill = {"operation": "prefill", "done": change.done, "total": change.total}
-            case p.Error():
-                self.fail(change)
             case p.Info():
-                self.publish(change)
+                self._said.append(change.message)
         self._draw_state()
 
+    def _pass_on(self, change: p.Event | Change) -> None:
+        """Send the views what they need of a change."""
+        match change:
+            case TurnChanged() | Rejected() | Snapshot():
+                self.publish(change)
+                self.show(messages=self._chat.messages)
+            case p.CompletionChunk():
+                self.publish(replace(change, logprobs=[]) if change.logprobs else change)  # nobody shows them
+            case p.CompletionDone():
+                # The settled turn has just brought the rest.
+                self.publish(replace(change, text="", thoughts="", tool_calls=[], logprobs=[]))
+            case p.Error():
+                self.fail(change)
+
     def _show_state(self) -> None:
-        """Set ``state``, ``running``, ``loaded`` and ``progress`` to what is so now."""
+        """Set ``state``, ``running``, ``loaded``, ``progress`` and ``notices`` to what is so now."""
         if self._publisher is None:  # the constructor calls again when it is done
             return
         worker = self._chat.worker
@@ -231,6 +226,8 @@ class ChatPanel(LlamaWidget):
         state = phase or ("ready" if self.model else "idle")
         if loading and phase != "stopping":
             state, progress = "loading", {"operation": "load", "done": held.done, "total": held.total}
+        of_load = held.warnings if mine else ()
+        self.show(notices=[*of_load, *(said for said in self._said if said not in of_load)])
         self.show(progress=progress, loaded=mine.to_dict() if mine else None, running=running, state=state)
 
     def _on_hello(self, message: Hello) -> None:

@@ -58,7 +58,10 @@ class Publisher:
         with self._lock:
             last = self._outbox[-1] if self._outbox else None
             if isinstance(message, CompletionChunk) and isinstance(last, CompletionChunk) and _same(last, message):
-                self._outbox[-1] = replace(last, text=last.text + message.text, tokens=message.tokens)
+                logprobs = [*last.logprobs, *message.logprobs]
+                self._outbox[-1] = replace(
+                    last, text=last.text + message.text, tokens=message.tokens, logprobs=logprobs
+                )
             else:
                 self._outbox.append(message)
         _pump.wake(self)

@@ -57,6 +57,8 @@ class ModelSelector(Downloading):
         The path of the model in memory, "" for none.
     loading : dict or None
         The load that is under way: ``request_id``, ``name``, ``done`` of ``total``.
+    notices : list of str
+        What the load of the model in memory warned of.
     """
 
     _esm = bundle("selector.js")
@@ -70,6 +72,7 @@ class ModelSelector(Downloading):
     loading = traitlets.Dict(
         default_value=None, allow_none=True, read_only=True, help="The load that is under way."
     ).tag(sync=True)
+    notices = traitlets.List(traitlets.Unicode(), read_only=True, help="What the load warned of.").tag(sync=True)
 
     def __init__(
         self,
@@ -122,7 +125,8 @@ class ModelSelector(Downloading):
     def _show_model(self) -> None:
         state = self.worker.model_state
         loading = {"request_id": state.loading, "name": state.model, "done": state.done, "total": state.total}
-        self.show(loaded=state.loaded.path if state.loaded else "", loading=loading if state.loading else None)
+        loaded = state.loaded.path if state.loaded else ""
+        self.show(loaded=loaded, loading=loading if state.loading else None, notices=list(state.warnings))
 
     def _jobs(self) -> list[Job]:
         return [job for job in super()._jobs() if not job.ended or job.state == "failed"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 from llama_widgets.chat.changes import Snapshot
@@ -132,3 +133,14 @@ def test_a_widget_that_cannot_send_harms_no_other() -> None:
     two.send(Info(request_id="3"))
     assert broken.full.wait(WAIT_S)
     assert fine.full.wait(WAIT_S)
+
+
+def test_joining_loses_no_log_probabilities() -> None:
+    sink = Sink(2)
+    publisher = Publisher(sink)
+    publisher.sent_at = time.monotonic()
+    for token in range(3):
+        publisher.send(replace(chunk("x"), logprobs=[{"token": token}]))
+    publisher.send(replace(chunk("y"), segment="thought", logprobs=[{"token": 3}]))
+    assert sink.full.wait(WAIT_S)
+    assert [[entry["token"] for entry in item["logprobs"]] for item in sink.sent] == [[0, 1, 2], [3]]
