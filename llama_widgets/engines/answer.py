@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..protocol import Event, Generate, Segment, StopReason
     from .cache import Sequence
     from .model import Model
+    from .segments import Segment as Part
 
 _REPORTS = 100
 _REPORT_TOKENS = 64
@@ -220,7 +221,7 @@ class Answer:
             self._sampler.constrained = self._text.segment != "thought"
         self._give(pieces)
 
-    def _give(self, pieces: list[tuple[str, str]], *, at_end: bool = False) -> None:
+    def _give(self, pieces: list[tuple[Part, str]], *, at_end: bool = False) -> None:
         for segment, text in pieces:
             if text:
                 self._parts[segment].append(text)
@@ -319,7 +320,7 @@ def _reading(command: Generate, model: Model, text: str) -> tuple[list[str], Tag
 
 def _grammar(command: Generate, model: Model) -> Grammar | None:
     grammar = Grammar.of(command.options)
-    if not isinstance(command, GenerateChatCompletion) or not _offers_tools(command):
+    if not isinstance(command, GenerateChatCompletion) or command.tool_choice == "none" or not command.tools:
         return grammar
     if grammar is not None:
         msg = "An answer cannot both follow a grammar and call tools."

@@ -45,9 +45,9 @@ class Engine(Protocol):
     def submit(self, command: Generate, emit: Callable[[Event], None], cancel: Cancel) -> None:
         """Take a request to answer together with the others; raise what is wrong with it.
 
-        Each ``step`` from then on emits of it ``progress`` (operation "prefill", tokens), ``completion_chunk``, ``info``
-        on what left a full context, and as its last event ``completion_done`` or ``error``. The texts of the chunks,
-        joined by segment, are the text and the thoughts of the ``completion_done``.
+        Each ``step`` from then on emits of it ``progress`` (operation "prefill", tokens), ``completion_chunk``,
+        ``info`` on what left a full context, and as its last event ``completion_done`` or ``error``. The texts of the
+        chunks, joined by segment, are the text and the thoughts of the ``completion_done``.
         """
 
     @property

@@ -70,12 +70,12 @@ class Context:
             msg = "The model keeps nothing of what it read: it makes embeddings and cannot answer."
             raise InvalidModelError(msg, "Choose a model for text or chat.")
         self._memory = memory
-        self.n_ctx = llama_cpp.llama_n_ctx(handle)
-        self.n_seq_max = llama_cpp.llama_n_seq_max(handle)
-        self.n_batch = llama_cpp.llama_n_batch(handle)
+        self.n_ctx = int(llama_cpp.llama_n_ctx(handle))
+        self.n_seq_max = int(llama_cpp.llama_n_seq_max(handle))
+        self.n_batch = int(llama_cpp.llama_n_batch(handle))
         self.memory = _buffer_bytes("\n".join(line for _, line in lines))
         self.can_cut = not model.keeps_state
-        self._window = 0 if options.swa_full else llama_cpp.llama_model_n_swa(model.handle)
+        self._window = 0 if options.swa_full else int(llama_cpp.llama_model_n_swa(model.handle))
         self._batch = _Batch(self.n_batch)
         if adapters is not None:
             adapters.attach(handle)

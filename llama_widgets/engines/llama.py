@@ -95,10 +95,10 @@ class LlamaEngine:
         if self.active:
             msg = "The context is in use."
             raise BusyError(msg, "Wait for the answers that are being made, or stop them.")
-        n_ctx = min(self._model.n_ctx_train, memory.MOST_AUTO) if options.n_ctx == "auto" else options.n_ctx
+        plan = memory.plan(self._model.path, options, freed=self._memory)
         context.close()
         try:
-            self._make_context(options, (n_ctx,))
+            made = self._make_context(options, (plan.n_ctx, *plan.smaller))
         except BaseException:
             try:
                 self._make_context(before, (context.n_ctx,))
@@ -107,7 +107,7 @@ class LlamaEngine:
                 raise
             raise
         self._options = options
-        return {"n_ctx": self._context.n_ctx, "n_seq_max": self._context.n_seq_max, "memory": self._memory}
+        return {"n_ctx": made.n_ctx, "n_seq_max": made.n_seq_max, "memory": self._memory}
 
     def unload(self) -> None:
         """Free model and context."""
@@ -186,23 +186,22 @@ class LlamaEngine:
         weights = self._model.size if self._model is not None else 0
         return weights + (self._context.memory if self._context is not None else 0)
 
-    def _make_context(self, options: LoadOptions, sizes: tuple[int, ...]) -> None:
+    def _make_context(self, options: LoadOptions, sizes: tuple[int, ...]) -> Context:
         """Make a context of the first of ``sizes`` that llama.cpp finds memory for."""
         model = self._model
         assert model is not None  # noqa: S101 - it was loaded
         sequences = options.n_seq_max
         if sequences == "auto":
             sequences = _STATES if model.keeps_state else _SEQUENCES
-        for size in sizes:
-            try:
-                self._context = Context(model, options, size, sequences, self._adapters)
-            except ContextError:
-                if size == sizes[-1]:
-                    raise
-            else:
-                break
-        assert self._context is not None  # noqa: S101 - the last failure was raised
-        self.scheduler = Scheduler(self._context)
+        size, *smaller = sizes
+        try:
+            context = Context(model, options, size, sequences, self._adapters)
+        except ContextError:
+            if not smaller:
+                raise
+            return self._make_context(options, tuple(smaller))
+        self._context, self.scheduler = context, Scheduler(context)
+        return context
 
     def _loaded_event(self, command: LoadModel, path: Path, model: Model) -> ModelLoaded:
         context = self._context

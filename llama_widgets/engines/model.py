@@ -47,6 +47,7 @@ class Model:
         on_progress: Callable[[float], None],
         chat_template: str | None = None,
     ) -> None:
+        self.path = path
         raised: list[BaseException] = []
 
         def progress(done: float, _: object) -> bool:

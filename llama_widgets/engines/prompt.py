@@ -63,8 +63,8 @@ def prompt(command: Generate, model: Model, n_ctx: int, answered: int = 0) -> Pr
     """
     if isinstance(command, GenerateCompletion):
         return _completion(command, model, n_ctx)
-    groups = _groups(command.messages)
     text = _render(command, model, command.messages)
+    groups = _groups(command.messages)
     n_ctx -= answered
     room = n_ctx - min(command.options.max_tokens or n_ctx, int(n_ctx * _RESERVE))
     if command.options.context_overflow == "shift" and len(groups) > 1:
@@ -121,7 +121,7 @@ def _groups(messages: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """Return the messages but those of the system in turns, each of which begins with one of the user."""
     groups: list[list[dict[str, Any]]] = []
     for message in messages:
-        role = message.get("role") if isinstance(message, dict) else None
+        role = message.get("role")
         if role == "system":
             continue
         if role == "user" or not groups:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..requests import error_event
@@ -114,7 +115,7 @@ class Scheduler:
                 return
             self.waiting.remove(answer)
             self.running.append(answer)
-            self._guard(answer, lambda answer=answer: self._place(answer))  # type: ignore[misc]
+            self._guard(answer, partial(self._place, answer))
 
     def _place(self, answer: Answer) -> None:
         answer.place(self.cache.take(answer.tokens, answer.conversation))
@@ -166,9 +167,9 @@ class Scheduler:
             reading = not answer.drawing
             sequence.tokens.extend(answer.tokens[start : start + count])
             if reading:
-                self._guard(answer, lambda answer=answer, count=count: answer.has_read(count, seconds))  # type: ignore[misc]
+                self._guard(answer, partial(answer.has_read, count, seconds))
             if not answer.pending and answer in self.running:
-                self._guard(answer, lambda answer=answer, index=index: self._draw(answer, index))  # type: ignore[misc]
+                self._guard(answer, partial(self._draw, answer, index))
 
     def _draw(self, answer: Answer, index: int) -> None:
         reason = answer.draw(self._context.handle, index)

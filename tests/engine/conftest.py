@@ -57,7 +57,9 @@ class Bench:
         self.engine.create_context(LoadOptions(**{"n_ctx": N_CTX, "n_threads": N_THREADS, **options}), Cancel())
         self.events, self.on_event, self.cancel = [], lambda _: None, Cancel()
 
-    def complete(self, prompt: str, *, suffix: str | None = None, conversation: str = "c", **options: Any) -> CompletionDone:
+    def complete(
+        self, prompt: str, *, suffix: str | None = None, conversation: str = "c", **options: Any
+    ) -> CompletionDone:
         return self.run(completion(prompt, suffix=suffix, conversation=conversation, **options))
 
     def chat(self, *contents: str, thinking: Any = "auto", prefix: str = "", **options: Any) -> CompletionDone:

@@ -206,6 +206,7 @@ def test_tokens_that_find_no_room_leave_no_trace(bench: Bench) -> None:
 
 def test_a_recurrent_model_goes_on_but_is_never_cut_back(empty: Bench, tmp_path: Path) -> None:
     empty.load(tiny.write(tmp_path / "tiny.gguf", arch="mamba"))
+
     def cached(prompt: str) -> int:
         usage = empty.complete(prompt, max_tokens=1).usage
         assert len(empty.tokens) == usage.prompt_tokens
