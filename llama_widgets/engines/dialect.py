@@ -70,12 +70,12 @@ class Dialect:
         self._typed = False
         # transformers gives None for what there is not; some templates take that for something.
         self._absent: dict[str, Any] = {"tools": None, "documents": None, "functions": None}
+        if (known := self._known()) < 2:  # noqa: PLR2004 - of two
+            absent, self._absent = self._absent, {}
+            self._absent = {} if self._known() > known else absent
         if not self._knows(_USER):
             self._typed = True
             self._typed = self._knows(_USER)
-        if not self._knows(_SYSTEM, _USER):
-            absent, self._absent = self._absent, {}
-            self._absent = {} if self._knows(_SYSTEM, _USER) else absent
         self._system = self._knows(_SYSTEM, _USER)
         self.format = format_of(self.source)
         self.tools = self.format.native and "tool_a" in self._tried([_USER], [_TOOL])
@@ -136,6 +136,9 @@ class Dialect:
         prompt = self._tried(messages)
         return all(message["content"] in prompt for message in (messages[0], messages[-1]))
 
+    def _known(self) -> int:
+        return self._knows(_USER) + self._knows(_SYSTEM, _USER)
+
     def _knows_calls(self, form: type) -> bool:
         self._arguments = form
         prompt = self._tried_calls("tool_a")
@@ -177,14 +180,16 @@ class Dialect:
         messages = _numbered(messages) if re.search(r"length\s*!=\s*9", self.source) else messages
         if self._arguments is not None and not self._parallel:
             messages = _one_by_one(messages)
+        if self._results or all(message["role"] != "tool" for message in messages):
+            return [self._put(message) for message in messages]
         turns: list[Message] = []
         for is_result, group in groupby(messages, lambda message: message["role"] == "tool"):
-            if is_result and not self._results:
+            if is_result:
                 results = (f"<tool_response>\n{message['content']}\n</tool_response>" for message in group)
                 turns.append({"role": "user", "content": "\n".join(results)})
             else:
                 turns.extend(self._put(message) for message in group)
-        return turns if self._results else _merged(turns)
+        return _merged(turns)
 
     def _put(self, message: Message) -> Message:
         turn = {key: value for key, value in message.items() if key not in ("thoughts", "tool_calls")}

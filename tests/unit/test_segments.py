@@ -167,9 +167,8 @@ def test_an_answer_in_each_format(name: str, answer: str, expected: Pieces) -> N
         ("llama", 'Like {"name": 1}', [("text", 'Like {"name": 1}')]),
         (
             "gpt-oss",
-            "<|channel|>analysis<|message|>hm<|end|><|start|>assistant"
-            + "<|channel|>commentary to=functions.f json<|message|>{}",
-            [("thought", "hm"), ("call", "<|start|>assistant<|channel|>commentary to=functions.f json<|message|>{}")],
+            "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>commentary to=functions.f<|message|>1",
+            [("thought", "hm"), ("call", "<|start|>assistant<|channel|>commentary to=functions.f<|message|>1")],
         ),
         ("gpt-oss", " to=functions.f<|message|>{}<|call|>", [("call", " to=functions.f<|message|>{}")]),
     ],
