@@ -2,17 +2,25 @@
 
 import type { FROM_VIEW } from "./commands";
 import { EVENTS, timings, usage } from "./protocol";
-import { type Incoming, list, type Outgoing, oneOf, open, or, text, whole } from "./wire";
+import { anything, type Incoming, list, type Outgoing, oneOf, open, or, record, text, whole } from "./wire";
 
 /** Comm target that front ends open for themselves; the kernel never sends on it. See `transport.ts`. */
 export const CONTROL_TARGET = "llama_widgets.control";
 
-/** One turn; an answer that has ended says how: `stop_reason` (also "error"), `usage`, `timings`, `thoughts`. */
-const turn = open({ id: text, role: oneOf("system", "user", "assistant"), content: text });
+/** One turn. Those of tools are results, each of a call that the answer before made. */
+const turn = open({ id: text, role: oneOf("system", "user", "assistant", "tool"), content: text });
+const call = open({ id: text, name: text, arguments: record(anything) });
 
 export interface Turn extends ReturnType<typeof turn> {
+  /** How an answer ended, also "error"; it is missing while the answer is being made. */
   stop_reason?: string;
   thoughts?: string;
+  tool_calls?: ReturnType<typeof call>[];
+  /** Messages that were left out for this answer, because the context was full. */
+  dropped?: number;
+  /** Of a tool's turn: its name and how far it is. */
+  name?: string;
+  state?: string;
   usage?: ReturnType<typeof usage>;
   timings?: ReturnType<typeof timings>;
 }
@@ -21,6 +29,10 @@ const readTurn = (value: unknown, name: string): Turn => {
   const read: Turn = turn(value, name);
   if (read.stop_reason !== undefined) read.stop_reason = text(read.stop_reason, `${name}.stop_reason`);
   if (read.thoughts !== undefined) read.thoughts = text(read.thoughts, `${name}.thoughts`);
+  if (read.tool_calls !== undefined) read.tool_calls = list(call)(read.tool_calls, `${name}.tool_calls`);
+  if (read.dropped !== undefined) read.dropped = whole()(read.dropped, `${name}.dropped`);
+  if (read.name !== undefined) read.name = text(read.name, `${name}.name`);
+  if (read.state !== undefined) read.state = text(read.state, `${name}.state`);
   if (read.usage !== undefined) read.usage = usage(read.usage, `${name}.usage`);
   if (read.timings !== undefined) read.timings = timings(read.timings, `${name}.timings`);
   return read;
@@ -83,10 +95,11 @@ export interface Download {
 
 export type ChatTraits = {
   model: string;
-  state: "idle" | "loading" | "ready" | "waiting" | "prefill" | "generating" | "stopping" | "error";
+  state: "idle" | "loading" | "ready" | "waiting" | "prefill" | "generating" | "tool" | "stopping" | "error";
   loaded: Loaded | null;
   progress: { operation: string; done: number; total: number | null } | null;
   error: Failure | null;
+  notices: string[];
   running: string;
   height: string;
   selector: string;
@@ -99,6 +112,7 @@ export type SelectorTraits = {
   loading: { request_id: string; name: string; done: number; total: number | null } | null;
   downloads: Download[];
   error: Failure | null;
+  notices: string[];
   folder: string;
 };
 

@@ -36,6 +36,18 @@ export function Alert({ error }: { error: Failure | null }) {
   );
 }
 
+/** What there is to warn of. */
+export function Notices({ notices }: { notices: readonly string[] }) {
+  if (notices.length === 0) return null;
+  return (
+    <div class="lw-alert lw-notice" role="status">
+      {notices.map((notice) => (
+        <div key={notice}>{notice}</div>
+      ))}
+    </div>
+  );
+}
+
 interface BarProps {
   name: string;
   percent: number | null;

@@ -10,6 +10,7 @@ const TRAITS: ChatTraits = {
   loaded: LOADED,
   progress: null,
   error: null,
+  notices: [],
   running: "",
   height: "",
   selector: "IPY_MODEL_child",
@@ -24,6 +25,7 @@ const child = () =>
       loading: null,
       downloads: [],
       error: null,
+      notices: [],
       folder: "",
     },
     { id: "child" },
@@ -205,6 +207,72 @@ describe("a conversation", () => {
     expect(warn).toHaveBeenCalledTimes(3);
     await ask();
     expect(turns()[0]).toBe("Why?");
+  });
+});
+
+describe("beside the text", () => {
+  const thought = (request_id: string, seq: number, text: string) => ({
+    ...chunk(request_id, seq, text),
+    segment: "thought",
+  });
+
+  it("thoughts are folded, while they grow and after, with how long they took", async () => {
+    await draw();
+    const id = await ask();
+    expect(el.querySelector<HTMLElement>("details.lw-thought")?.hidden).toBe(true);
+    await receive(thought(id, 0, "Let me "), thought(id, 1, "think"));
+    const growing = el.querySelector<HTMLDetailsElement>("details.lw-thought");
+    expect([growing?.hidden, growing?.open, growing?.textContent]).toEqual([false, false, "Thinking…Let me think"]);
+    await receive(chunk(id, 2, "Yes."));
+    expect(growing?.querySelector("summary")?.textContent).toBe("Thoughts");
+    expect(el.querySelector(".lw-markdown")?.textContent).toBe("Yes.");
+    const made = {
+      stop_reason: "eos",
+      thoughts: "Let me think",
+      usage: { thought_tokens: 12 },
+      timings: { thought_s: 1.5 },
+    };
+    await receive(turn(id, `a${id}`, "assistant", "Yes.", made));
+    const settled = el.querySelector<HTMLDetailsElement>("details.lw-thought");
+    expect([settled?.open, settled?.textContent]).toEqual([false, "Thoughts · 1.5 s · 12 tokensLet me think"]);
+  });
+
+  it("calls of tools and their results are shown, and the panel stays busy", async () => {
+    await draw({ state: "tool" });
+    const id = await ask();
+    const called = {
+      stop_reason: "tool_calls",
+      tool_calls: [{ id: "c", name: "weather", arguments: { town: "Bern", days: 2 } }],
+    };
+    const tool = (state: string, content = "") => turn(id, "w", "tool", content, { name: "weather", state });
+    await receive(turn(id, `a${id}`, "assistant", "", called), tool("waiting"));
+    expect(el.querySelector(".lw-call")?.textContent).toBe('weather(town: "Bern", days: 2)');
+    expect(status()).toBe("A tool waits to be confirmed · weather");
+    await receive(tool("running"));
+    expect(status()).toBe("Running a tool · weather");
+    expect(button("Stop")).toBeDefined();
+    await receive(tool("failed", "Error: ValueError: no"));
+    const result = el.querySelector<HTMLDetailsElement>('[aria-label="Tool weather"]');
+    expect([result?.open, result?.textContent]).toEqual([false, "weather · failedError: ValueError: no"]);
+    await receive(turn(id, "b", "assistant", ""), chunk(id, 0, "Rain."));
+    expect(turns().at(-1)).toBe("Rain.");
+  });
+
+  it("warnings are shown until there is nothing to warn of", async () => {
+    await draw({ notices: ["This model has no chat template.", "2 messages left."] });
+    const notice = () => el.querySelector(".lw-notice");
+    expect(notice()?.getAttribute("role")).toBe("status");
+    expect([...(notice()?.children ?? [])].map((line) => line.textContent)).toEqual(model.get("notices"));
+    model.change({ notices: [] });
+    await settled();
+    expect(notice()).toBeNull();
+  });
+
+  it("an answer says what was left out for it", async () => {
+    await draw();
+    const id = await ask();
+    await receive(turn(id, `a${id}`, "assistant", "Yes.", { stop_reason: "eos", dropped: 3 }));
+    expect(turns()[1]).toContain("3 older messages left out");
   });
 });
 

@@ -27,6 +27,7 @@ const TRAITS: SelectorTraits = {
   loading: null,
   downloads: [],
   error: null,
+  notices: [],
   folder: "",
 };
 
@@ -68,6 +69,14 @@ beforeEach(() => {
 afterEach(() => {
   ending.abort();
   el.remove();
+});
+
+it("shows what a load warned of", async () => {
+  await draw({ loaded: SMOL.path, notices: ["This model has no chat template."] });
+  expect(el.querySelector('[role="status"]')?.textContent).toBe("This model has no chat template.");
+  model.change({ notices: [] });
+  await settled();
+  expect(el.querySelector('[role="status"]')).toBeNull();
 });
 
 describe("the table", () => {

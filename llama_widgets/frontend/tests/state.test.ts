@@ -82,6 +82,50 @@ describe("an answer", () => {
   });
 });
 
+describe("an answer that calls tools", () => {
+  const call = { id: "c1", name: "add", arguments: { a: 1 } };
+  const called = () =>
+    run(
+      asked(),
+      chunk("r1", 0, "Let me"),
+      turn("r1", answer("t2", "Let me", { stop_reason: "tool_calls", tool_calls: [call] })),
+      turn("r1", { id: "t3", role: "tool", content: "", name: "add", state: "running" }),
+    );
+
+  it("goes on running while a tool does", () => {
+    expect(called()).toMatchObject({ running: "r1", live: null, seq: 1, spoken: null });
+    expect(isBusy(called())).toBe(true);
+  });
+
+  it("goes on in another turn, and its chunks are counted on", () => {
+    const result = turn("r1", { id: "t3", role: "tool", content: "2", name: "add", state: "done" });
+    const state = run(called(), result, turn("r1", answer("t4", "")), chunk("r1", 1, "It is 2."));
+    expect(shown(state)).toEqual(["Why?", "Let me", "2", "It is 2."]);
+    const settled = run(state, turn("r1", answer("t4", "It is 2.", { stop_reason: "eos" })), done("r1"));
+    expect(settled).toMatchObject({ running: "", live: null, spoken: { id: "t4", text: "It is 2." } });
+  });
+
+  it("ends when it is stopped meanwhile", () => {
+    const stopped = run(called(), { type: "stopped" }, done("r1", "abort"));
+    expect(stopped).toMatchObject({ running: "", stopping: false });
+    expect(shown(stopped)).toEqual(["Why?", "Let me", ""]);
+  });
+
+  it("is the same in a snapshot", () => {
+    const { turns } = called();
+    const state = run(INITIAL, message({ type: "snapshot", request_id: "h", turns, running: "r1", seq: 1 }));
+    expect(state).toMatchObject({ running: "r1", live: null });
+    expect(shown(run(state, turn("r1", answer("t4", "")), chunk("r1", 1, "Yes"))).at(-1)).toBe("Yes");
+  });
+});
+
+it("an answer that is gone on with grows in place", () => {
+  const cut = run(asked(), chunk("r1", 0, "One"), turn("r1", answer("t2", "One", { stop_reason: "max_tokens" })));
+  const state = run(cut, turn("r2", answer("t2", "One", { thoughts: "Hm" })), chunk("r2", 0, " two"));
+  expect(shown(state)).toEqual(["Why?", "One two"]);
+  expect(state.live?.thoughts).toBe("Hm");
+});
+
 describe("chunks that do not fit", () => {
   it("of a request that is not running are dropped", () => {
     const state = asked();

@@ -7,7 +7,7 @@ import { useStore, useTraits } from "../hooks";
 import type { FromView, SelectorTraits } from "../messages";
 import { fileName } from "../selector/choice";
 import { ModelSelector } from "../selector/view";
-import { Alert, Bar, Spoken } from "../ui";
+import { Alert, Bar, Notices, Spoken } from "../ui";
 import { Composer } from "./composer";
 import { Header } from "./header";
 import { Log } from "./log";
@@ -28,7 +28,7 @@ interface PanelProps {
 }
 
 export function ChatPanel({ session, selector }: PanelProps) {
-  const traits = useTraits(session.model, "model", "state", "loaded", "progress", "error", "height");
+  const traits = useTraits(session.model, "model", "state", "loaded", "progress", "error", "notices", "height");
   const turns = useStore(session.store, (state) => state.turns);
   const refused = useStore(session.store, (state) => state.refused);
   const busy = useStore(session.store, isBusy);
@@ -74,6 +74,7 @@ export function ChatPanel({ session, selector }: PanelProps) {
         </fieldset>
       )}
       <Log session={session} hint={traits.model ? "Ask something." : "Load a model, then ask something."} />
+      <Notices notices={gone ? [] : traits.notices} />
       <Alert error={traits.error ?? refused} />
       <div ref={composer}>
         <Composer session={session} enabled={traits.model !== "" && !gone} />

@@ -155,8 +155,11 @@ function takeTurn(state: ChatState, turn: Turn, requestId: string): ChatState {
   };
   if (turn.role !== "assistant") return next;
   if (turn.stop_reason === undefined) {
-    return { ...next, live: begin(turn, requestId), running: requestId, seq: 0, samples: [], refused: null };
+    // After tools were called, the same answer goes on in another turn, and its chunks are counted on.
+    const seq = requestId === state.running ? state.seq : 0;
+    return { ...next, live: begin(turn, requestId), running: requestId, seq, samples: [], refused: null };
   }
+  if (turn.stop_reason === "tool_calls" && requestId === state.running) return { ...next, live: null };
   const spoken = turn.id === state.live?.id || turn.id === state.spoken?.id;
   const settled = { ...next, spoken: spoken ? { id: turn.id, text: turn.content } : state.spoken };
   return turn.id === state.live?.id || requestId === state.running ? end({ ...settled, live: null }) : settled;

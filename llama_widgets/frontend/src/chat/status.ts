@@ -32,6 +32,11 @@ export function status(traits: Traits, chat: ChatState): Status {
       return { words: "Waiting for another answer", figures: "" };
     case "prefill":
       return { words: "Reading the prompt", figures: tokensOf(traits) };
+    case "tool": {
+      const tool = chat.turns.findLast(({ role }) => role === "tool");
+      const words = tool?.state === "waiting" ? "A tool waits to be confirmed" : "Running a tool";
+      return { words, figures: tool?.name ?? "" };
+    }
     case "error":
       return { words: traits.error?.message ?? "Something went wrong", figures: "" };
   }
@@ -72,7 +77,7 @@ const ENDS: Record<string, string> = {
 };
 
 /** What an answer cost: "38 tokens/s · first token 0.31 s · 96 tokens · 812 of 1,204 reused". */
-export function footer({ usage, timings, stop_reason }: Turn): string {
+export function footer({ usage, timings, stop_reason, dropped }: Turn): string {
   const parts: string[] = [];
   if (timings?.decode_tps != null) parts.push(`${speed(timings.decode_tps)} tokens/s`);
   if (timings?.ttft_s != null) parts.push(`first token ${shortTime(timings.ttft_s)}`);
@@ -80,9 +85,40 @@ export function footer({ usage, timings, stop_reason }: Turn): string {
     parts.push(`${count(usage.completion_tokens)} ${usage.completion_tokens === 1 ? "token" : "tokens"}`);
     if (usage.prompt_tokens) parts.push(`${count(usage.cached_tokens)} of ${count(usage.prompt_tokens)} reused`);
   }
+  if (dropped) parts.push(`${count(dropped)} older ${dropped === 1 ? "message" : "messages"} left out`);
   const ended = stop_reason && ENDS[stop_reason];
   if (ended) parts.push(ended);
   return parts.join(" · ");
+}
+
+/** How long the model thought: "Thoughts · 3.20 s · 120 tokens". */
+export function thoughtsTitle({ usage, timings }: Turn): string {
+  const parts = ["Thoughts"];
+  if (timings?.thought_s != null) parts.push(shortTime(timings.thought_s));
+  if (usage?.thought_tokens) parts.push(`${count(usage.thought_tokens)} tokens`);
+  return parts.join(" · ");
+}
+
+const STATES: Record<string, string> = {
+  waiting: "waits to be confirmed",
+  running: "is running",
+  done: "",
+  failed: "failed",
+  refused: "was not allowed",
+  timeout: "took too long",
+  stopped: "was stopped",
+};
+
+/** What a tool does: "weather · failed". */
+export function toolTitle({ name, state }: Turn): string {
+  return [name || "Tool", STATES[state ?? ""]].filter(Boolean).join(" · ");
+}
+
+/** A call as it would be written: `weather(town: "Bern")`. */
+export function callText({ name, arguments: given }: NonNullable<Turn["tool_calls"]>[number]): string {
+  return `${name}(${Object.entries(given)
+    .map(([key, value]) => `${key}: ${JSON.stringify(value)}`)
+    .join(", ")})`;
 }
 
 /** Tokens of the context that the conversation takes, as of the last answer that says so. */

@@ -5,7 +5,7 @@ import { MarkdownStream } from "../markdown/stream";
 import type { Turn } from "../messages";
 import { CopyButton } from "../ui";
 import type { ChatSession } from "./session";
-import { footer } from "./status";
+import { callText, footer, thoughtsTitle, toolTitle } from "./status";
 
 interface TurnProps {
   turn: Turn;
@@ -15,6 +15,7 @@ interface TurnProps {
 }
 
 export function TurnView({ turn, session, onDrawn }: TurnProps) {
+  if (turn.role === "tool") return <Tool turn={turn} />;
   if (turn.role !== "assistant") return <Said turn={turn} />;
   // Not a part of this component's state: a token must not draw the other turns again.
   const growing = session.store.state.live?.id === turn.id && turn.stop_reason === undefined;
@@ -41,6 +42,15 @@ function Said({ turn }: { turn: Turn }) {
   );
 }
 
+function Tool({ turn }: { turn: Turn }) {
+  return (
+    <details class="lw-turn lw-thought" aria-label={`Tool ${turn.name ?? ""}`} dir="auto" data-turn={turn.id}>
+      <summary>{toolTitle(turn)}</summary>
+      {turn.content}
+    </details>
+  );
+}
+
 function Settled({ turn, onDrawn }: { turn: Turn; onDrawn: () => void }) {
   const body = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
@@ -52,8 +62,18 @@ function Settled({ turn, onDrawn }: { turn: Turn; onDrawn: () => void }) {
   const figures = footer(turn);
   return (
     <>
-      {turn.thoughts && <Thoughts text={turn.thoughts} />}
+      {turn.thoughts && (
+        <details class="lw-thought">
+          <summary>{thoughtsTitle(turn)}</summary>
+          {turn.thoughts}
+        </details>
+      )}
       <div class="lw-markdown" ref={body} />
+      {turn.tool_calls?.map((call) => (
+        <code key={call.id} class="lw-call">
+          {callText(call)}
+        </code>
+      ))}
       <div class="lw-row lw-footer lw-muted lw-small" dir="ltr">
         <span>{figures}</span>
         <span class="lw-grow" />
@@ -65,7 +85,7 @@ function Settled({ turn, onDrawn }: { turn: Turn; onDrawn: () => void }) {
 
 function Growing({ session, onDrawn }: { session: ChatSession; onDrawn: () => void }) {
   const body = useRef<HTMLDivElement>(null);
-  const thoughts = useRef<HTMLDivElement>(null);
+  const thoughts = useRef<HTMLDetailsElement>(null);
   useLayoutEffect(() => {
     if (!body.current) return;
     const markdown = new MarkdownStream(body.current);
@@ -73,9 +93,11 @@ function Growing({ session, onDrawn }: { session: ChatSession; onDrawn: () => vo
       const { live } = session.store.state;
       if (!live) return;
       markdown.show(live.text, false);
-      if (thoughts.current && live.thoughts) {
+      const [title, box] = thoughts.current?.children ?? [];
+      if (thoughts.current && title && box && live.thoughts) {
         thoughts.current.hidden = false;
-        thoughts.current.textContent = live.thoughts;
+        title.textContent = live.text ? "Thoughts" : "Thinking…";
+        box.textContent = live.thoughts;
       }
       onDrawn();
     };
@@ -84,17 +106,11 @@ function Growing({ session, onDrawn }: { session: ChatSession; onDrawn: () => vo
   }, []);
   return (
     <>
-      <div class="lw-thought" ref={thoughts} hidden />
+      <details class="lw-thought" ref={thoughts} hidden>
+        <summary />
+        <div />
+      </details>
       <div class="lw-markdown lw-growing" ref={body} />
     </>
-  );
-}
-
-function Thoughts({ text }: { text: string }) {
-  return (
-    <details class="lw-thought">
-      <summary>Thoughts</summary>
-      {text}
-    </details>
   );
 }

@@ -6,7 +6,7 @@ import { DownloadList } from "../download/row";
 import { bytes, percent } from "../format";
 import { useTraits, useUniqueId } from "../hooks";
 import type { FromView, ModelEntry, SelectorTraits } from "../messages";
-import { Alert, Bar } from "../ui";
+import { Alert, Bar, Notices } from "../ui";
 import { newId } from "../wire";
 import { folderOf, isReference, labelOf, matching, nameOf, target } from "./choice";
 
@@ -18,8 +18,8 @@ interface SelectorProps {
 }
 
 export function ModelSelector({ model, send, inUse }: SelectorProps) {
-  const traits = useTraits(model, "value", "models", "loaded", "loading", "downloads", "error");
-  const { value, models, loaded, loading, downloads, error } = traits;
+  const traits = useTraits(model, "value", "models", "loaded", "loading", "downloads", "error", "notices");
+  const { value, models, loaded, loading, downloads, error, notices } = traits;
   /** What is typed; `null` while the box shows the chosen model. */
   const [typed, setTyped] = useState<string | null>(null);
   /** The row that the arrow keys are at. */
@@ -94,6 +94,7 @@ export function ModelSelector({ model, send, inUse }: SelectorProps) {
         </button>
       </div>
       <Alert error={error} />
+      {inUse === undefined && <Notices notices={notices} />}
       {loading && <Loading loading={loading} name={nameOf(models, loading.name)} send={send} />}
       <div class="lw-scroll" ref={scroller}>
         {/* biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: the popup of a combobox may be a grid */}
