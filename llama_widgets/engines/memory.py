@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..options import LoadOptions
 
-__all__ = ["MOST_AUTO", "Needs", "Plan", "free_memory", "measured", "plan", "resident"]
+__all__ = ["MOST_AUTO", "Needs", "Plan", "free_memory", "measured", "plan", "resident", "size"]
 
 MOST_AUTO = 8192
 """Tokens of the largest context that is made without being asked for."""
@@ -166,22 +166,22 @@ def _largest(model: Simulation, options: LoadOptions, n_ctx: int, n_seq_max: int
     if high <= low:
         return 0
     least, most = (_place(model, options, size, n_seq_max, room)[0].host for size in (low, high))
-    size = low + (room.host - least) * (high - low) // max(1, most - least)
-    size = min(size, high - 1) // _STEP * _STEP
-    while size >= low and not room.holds(_place(model, options, size, n_seq_max, room)[0]):
-        size //= 2
-    return size if size >= low else 0
+    found = low + (room.host - least) * (high - low) // max(1, most - least)
+    found = min(found, high - 1) // _STEP * _STEP
+    while found >= low and not room.holds(_place(model, options, found, n_seq_max, room)[0]):
+        found //= 2
+    return found if found >= low else 0
 
 
 def _insufficient(path: Path, needs: Needs, room: _Room, n_ctx: int, largest: int) -> InsufficientMemoryError:
     short_of_gpu = needs.gpu > max(0, room.gpu)
-    parts = f"weights {_size(needs.weights)}, cache {_size(needs.cache)}, computing {_size(needs.compute)}"
+    parts = f"weights {size(needs.weights)}, cache {size(needs.cache)}, computing {size(needs.compute)}"
     msg = (
-        f"{path.name} needs {_size(needs.total)} with an n_ctx of {n_ctx:,} ({parts}), and {_size(max(0, room.host))} "
+        f"{path.name} needs {size(needs.total)} with an n_ctx of {n_ctx:,} ({parts}), and {size(max(0, room.host))} "
         "of memory are free for it."
     )
     if short_of_gpu:
-        msg = msg.removesuffix(".") + f", and {_size(max(0, room.gpu))} on the GPU for its {_size(needs.gpu)}."
+        msg = msg.removesuffix(".") + f", and {size(max(0, room.gpu))} on the GPU for its {size(needs.gpu)}."
     if largest:
         msg += f" An n_ctx of {largest:,} would fit."
     hints = ["Free memory", "choose a smaller model" if not largest else "choose a smaller n_ctx or model"]
@@ -190,7 +190,8 @@ def _insufficient(path: Path, needs: Needs, room: _Room, n_ctx: int, largest: in
     return InsufficientMemoryError(msg, f"{', '.join(hints)}, or try all the same with check_memory=False.")
 
 
-def _size(count: int) -> str:
+def size(count: int) -> str:
+    """Return a number of bytes as people write it."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"  # noqa: PLR2004 - a billion
 
 

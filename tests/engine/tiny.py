@@ -32,6 +32,7 @@ def write(
     n_ctx_train: int = N_CTX_TRAIN,
     n_vocab: int = 0,
     dtype: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.F32,
+    pooling: gguf.PoolingType | None = None,
 ) -> Path:
     """Write a model of ``arch`` with a token for each byte; return its path.
 
@@ -51,6 +52,8 @@ def write(
         At least so many tokens; those that are added mean nothing.
     dtype : GGMLQuantizationType
         Type of the matrices.
+    pooling : PoolingType, optional
+        How the results of the tokens become one vector.
     """
     writer = gguf.GGUFWriter(path, arch)
     layers = layers or (2 if arch in ("gemma2", "lfm2") else 1)
@@ -58,6 +61,8 @@ def write(
     writer.add_embedding_length(width)
     writer.add_block_count(layers)
     writer.add_add_bos_token(add_bos)
+    if pooling is not None:
+        writer.add_pooling_type(pooling)
     if template is not None:
         writer.add_chat_template(template)
     tokens = (_add_wordpieces if arch == "bert" else _add_bytes)(writer, n_vocab)
@@ -219,7 +224,6 @@ def _bert(model: _Model) -> tuple[Shapes, list[Shapes]]:
     model.say()
     model.writer.add_layer_norm_eps(1e-5)
     model.writer.add_causal_attention(False)
-    model.writer.add_pooling_type(gguf.PoolingType.CLS)
     norms = [f"{name}.{part}" for name in ("attn_output_norm", "layer_output_norm") for part in ("weight", "bias")]
     matrices = (*_ATTENTION, "ffn_up", "ffn_down")
     outer: Shapes = {
