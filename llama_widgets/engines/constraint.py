@@ -9,11 +9,11 @@ from weakref import WeakKeyDictionary
 import llama_cpp  # noqa: TID253 - this module is imported late
 import numpy as np
 
-from .follower import Follower, ends, nexts
+from .grammar.follower import Follower, ends, nexts
 
 if TYPE_CHECKING:
-    from .follower import State
     from .grammar import Grammar
+    from .grammar.follower import State
     from .model import Model
 
 _END, _NO_TEXT = 256, 257

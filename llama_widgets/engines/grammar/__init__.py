@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .gbnf import Rules
+from .schema import compile_schema
 
 if TYPE_CHECKING:
-    from ..options import GenerationOptions
+    from ...options import GenerationOptions
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,6 @@ def schema_rules(schema: dict[str, Any], name: str) -> str:
     GrammarError
         If the schema cannot be compiled; it says what cannot.
     """
-    from llama_cpp.llama_grammar import json_schema_to_gbnf
-
-    return str(json_schema_to_gbnf(json.dumps(schema)).replace("root", name))
+    rules = compile_schema(schema, name)
+    Rules(rules, name, of_schema=True)
+    return rules

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..errors import GrammarError
+from ...errors import GrammarError
 
 _MOST_NESTED = 100
 _MOST_TEXT = 1_000_000
@@ -63,6 +63,8 @@ class Rules:
         Rules in GBNF.
     root : str
         Name of the rule to begin with.
+    of_schema : bool
+        Whether it was made of a JSON schema, which is then what errors speak of.
 
     Attributes
     ----------
@@ -77,7 +79,7 @@ class Rules:
         If the text is not GBNF, if rules are missing, or if no answer could follow them.
     """
 
-    def __init__(self, text: str, root: str = "root") -> None:
+    def __init__(self, text: str, root: str = "root", *, of_schema: bool = False) -> None:
         reader = _Reader(text)
         reader.read()
         self.names = reader.names
@@ -86,17 +88,25 @@ class Rules:
             msg = f"The grammar has no rule {root!r}." if any(self.alternatives) else "The grammar is empty."
             raise GrammarError(msg, f"It begins with a rule of that name, as in: {root} ::= ...")
         self.root = reader.numbers[root]
-        self._check()
+        self._check_names()
+        self._check_ends(of_schema=of_schema)
 
-    def _check(self) -> None:
+    def _check_names(self) -> None:
         if missing := [name for name, rule in zip(self.names, self.alternatives, strict=True) if not rule]:
             msg = f"The grammar uses rules that it does not have: {', '.join(missing[:5])}."
             raise GrammarError(msg, "Add them, or check their names.")
+
+    def _check_ends(self, *, of_schema: bool) -> None:
         empty = self._solve(chars=False)
-        if (looping := self._left_recursive(empty)) is not None:
+        looping = self._left_recursive(empty)
+        endless = self.root not in self._solve(chars=True)
+        if of_schema and (endless or looping is not None):
+            msg = "The JSON schema demands a value within itself without end, so nothing can fulfil it."
+            raise GrammarError(msg, "Let what refers to itself be optional, or one of several alternatives.")
+        if looping is not None:
             msg = f"The rule {self.names[looping]!r} of the grammar begins with itself, so it would never get on."
             raise GrammarError(msg, 'Let it begin with something else: x ::= y ("," y)* instead of x ::= x "," y | y.')
-        if self.root not in self._solve(chars=True):
+        if endless:
             msg = f"The rule {self.names[self.root]!r} of the grammar never ends."
             raise GrammarError(msg, "Let each rule that uses itself have an alternative that does not.")
 
