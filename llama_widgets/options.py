@@ -80,7 +80,7 @@ class GenerationOptions:
     """How an answer is made. The defaults are llama.cpp's own.
 
     The samplers act in llama.cpp's order: logit_bias, penalties, DRY, top_n_sigma, top_k, typical_p, top_p, min_p, XTC,
-    temperature; mirostat takes the place of all after the penalties.
+    temperature. Mirostat takes the place of those from top_n_sigma to XTC, and temperature 0 of all from there on.
 
     Attributes
     ----------
@@ -100,9 +100,10 @@ class GenerationOptions:
     typical_p : float
         Only tokens about as surprising as expected, up to this probability; 1 is all. Source: arXiv 2202.00666.
     top_n_sigma : float
-        Only tokens within n standard deviations of the likeliest logit; negative is off. Source: arXiv 2411.07641.
+        Only tokens within n standard deviations of the likeliest logit; 0 or less is off. Source: arXiv 2411.07641.
     xtc_probability, xtc_threshold : float
-        With this probability all tokens above the threshold but the least likely of them are taken out; 0 is off.
+        With this probability all tokens above the threshold but the least likely of them are taken out; 0 is off, and
+        so is a threshold above 0.5, which no two tokens can reach.
     dry_multiplier : float
         Strength of the penalty on repeating longer sequences ("don't repeat yourself"); 0 is off.
     dry_base : float
@@ -110,7 +111,7 @@ class GenerationOptions:
     dry_allowed_length : int
         Repetitions up to this length cost nothing.
     dry_penalty_last_n : int
-        How many tokens DRY looks back; -1 is the whole context, 0 is off.
+        How many tokens DRY looks back; -1 is as many as the model was trained on, 0 is off.
     dry_sequence_breakers : list of str
         Texts over which DRY does not look for repetitions.
     mirostat : int
@@ -118,21 +119,24 @@ class GenerationOptions:
     mirostat_tau, mirostat_eta : float
         The surprise wished for, in bits, and how fast it is approached.
     repeat_last_n : int
-        How many tokens the three penalties look back; -1 is the whole context, 0 is off.
+        How many tokens the three penalties look back; -1 is as many as the model was trained on, 0 is off.
     repeat_penalty : float
         Above 1, tokens that occurred become less likely; 1 is off.
     frequency_penalty, presence_penalty : float
         Taken from the logit of a token for each time it occurred, and once if it did; 0 is off.
     logit_bias : dict of str to float
-        Added to the logits of the tokens that a text consists of; -100 or less forbids them.
+        Added to the logits of all tokens that a text consists of, wherever they occur; -100 or less forbids them. Most
+        tokens begin with the space before a word, so " yes" is another token than "yes". A grammar that leaves only
+        forbidden tokens wins.
     seed : int or None
         The same seed and settings draw the same tokens, if ``reproducible`` too; ``None`` is a new one each time.
     stop : list of str
         Texts that end the answer; they are not part of it.
     grammar : str or None
-        A GBNF grammar that the answer follows.
+        A GBNF grammar that the answer follows, with a rule ``root``. It sees the answer only, not the thoughts.
     json_schema : dict or None
-        A JSON schema that the answer fulfils.
+        A JSON schema that the answer fulfils, if it is not cut off by ``max_tokens``. What no grammar can be held to is
+        refused by name, such as ``uniqueItems``, ``patternProperties`` or ``not``.
     top_logprobs : int or None
         Also tell the log-probability of each token, and that many of the likeliest beside it; 0 is the token alone.
     thinking_budget : int or None

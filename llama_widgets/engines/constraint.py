@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .model import Model
 
 _END, _NO_TEXT = 256, 257
-"""Stand for the first byte of tokens that end an answer, and of those that are nothing in it."""
+"""Stand for the first byte of tokens that end an answer, and for a byte that is not there."""
 
 
 class _Place(NamedTuple):
@@ -50,7 +50,7 @@ class Constraint:
         self._follower = Follower(grammar.rules())
         self._triggers = [text.encode() for text in grammar.triggers]
         self._model = model
-        self._firsts = _first_bytes(model)
+        self._starts = _starts(model)
         self._place = _Place(None) if self._triggers else _Place(self._follower.start)
 
     @property
@@ -77,18 +77,22 @@ class Constraint:
         return True
 
     def candidates(self) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-        """Return the tokens whose first byte may come next, and those that end the answer if it may end."""
+        """Return the tokens whose first two bytes may come next, and those that end the answer if it may end."""
         state, unread = self._place
-        firsts = np.zeros(_NO_TEXT + 1, bool)
-        if unread:
-            firsts[0x80:0xC0] = True
-        elif state is None:
-            firsts[:_NO_TEXT] = True
+        may = np.zeros((_NO_TEXT + 1, _NO_TEXT + 1), bool)
+        if state is None:
+            may[:_NO_TEXT] = True
+        elif unread:
+            may[0x80:0xC0] = True
         else:
-            for chars in nexts(state):
-                _mark(firsts, chars.ranges, negated=chars.negated)
-            firsts[_END] = ends(state)
-        return np.flatnonzero(firsts[self._firsts])
+            may[_END] = ends(state)
+            first = _bytes(state)
+            may[0x80:_END] = first[0x80]
+            for byte in np.flatnonzero(first[:0x80]).tolist():
+                after = self._follower.read(state, chr(byte))
+                may[byte, :_END] = _bytes(after)
+                may[byte, _NO_TEXT] = True
+        return np.flatnonzero(may[self._starts[:, 0], self._starts[:, 1]])
 
     def _after(self, token: int) -> _Place | None:
         """Return where the answer is after ``token``; None if it is not allowed."""
@@ -130,41 +134,45 @@ def _completions(begin: bytes) -> tuple[int, int]:
     for byte in begin[1:]:
         code = code << 6 | byte & 0x3F
     bits = 6 * (length - len(begin))
-    return code << bits, (code + 1 << bits) - 1
+    shortest = (0x80, 0x800, 0x10000)[length - 2]  # what comes before has fewer bytes
+    return max(code << bits, shortest), (code + 1 << bits) - 1
 
 
-def _mark(
-    firsts: np.ndarray[tuple[int], np.dtype[np.bool]], ranges: tuple[tuple[int, int], ...], *, negated: bool
-) -> None:
-    """Mark the first bytes of these characters; all from 128 on are one, since few grammars tell them apart."""
-    ascii_ = np.full(0x80, negated)
-    for low, high in ranges:
-        ascii_[low : high + 1] = not negated
-    firsts[:0x80] |= ascii_
-    if negated or any(high >= 0x80 for _, high in ranges):  # noqa: PLR2004 - where ASCII ends
-        firsts[0x80:_END] = True
+def _bytes(state: State) -> np.ndarray[tuple[int], np.dtype[np.bool]]:
+    """Return for each byte whether a character that may come next begins with it.
+
+    All from 128 on are one, since few grammars tell them apart.
+    """
+    found = np.zeros(_END, bool)
+    for ranges, negated in nexts(state):
+        ascii_ = np.full(0x80, negated)
+        for low, high in ranges:
+            ascii_[low : high + 1] = not negated
+        found[:0x80] |= ascii_
+        if negated or any(high >= 0x80 for _, high in ranges):  # noqa: PLR2004 - where ASCII ends
+            found[0x80:] = True
+    return found
 
 
-_cache: WeakKeyDictionary[Model, np.ndarray[tuple[int], np.dtype[np.uint16]]] = WeakKeyDictionary()
+_cache: WeakKeyDictionary[Model, np.ndarray[tuple[int, int], np.dtype[np.uint16]]] = WeakKeyDictionary()
 
 
-def _first_bytes(model: Model) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
-    """Return the first byte of each token, or what stands for it."""
+def _starts(model: Model) -> np.ndarray[tuple[int, int], np.dtype[np.uint16]]:
+    """Return the first two bytes of each token, or what stands for them."""
     if model not in _cache:
         vocab = llama_cpp.llama_model_get_vocab(model.handle)
         assert vocab is not None  # noqa: S101 - every model has one
-        _cache[model] = np.array([_first_byte(model, vocab, token) for token in range(model.n_vocab)], np.uint16)
+        _cache[model] = np.array([_start(model, vocab, token) for token in range(model.n_vocab)], np.uint16)
     return _cache[model]
 
 
-def _first_byte(model: Model, vocab: llama_cpp.llama_vocab_p, token: int) -> int:
+def _start(model: Model, vocab: llama_cpp.llama_vocab_p, token: int) -> tuple[int, int]:
     # Not all pieces are asked of the model, which keeps what it has told.
     if llama_cpp.llama_vocab_is_eog(vocab, token):
-        return _END
-    if llama_cpp.llama_token_to_piece(vocab, token, _buffer, len(_buffer), 0, False) > 0:
-        return _buffer.raw[0]
-    piece = model.piece(token)
-    return piece[0] if piece else _NO_TEXT
+        return _END, _NO_TEXT
+    size = llama_cpp.llama_token_to_piece(vocab, token, _buffer, len(_buffer), 0, False)
+    piece = _buffer.raw[:size] if size > 0 else model.piece(token) or b""
+    return piece[0] if piece else _NO_TEXT, piece[1] if len(piece) > 1 else _NO_TEXT
 
 
 _buffer = ctypes.create_string_buffer(64)

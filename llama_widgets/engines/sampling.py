@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _FORBIDDEN = -100.0
 _MIROSTAT_M = 100
 _LEAST_LIKELY = 1e-30
-_FEW, _TRIES = 1_000, 8
+_LIKELIEST = 512
 
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 """Twin of ``llama_token_data``."""
@@ -96,12 +96,12 @@ class Sampler:
             token = self._sample(ctx, index)
             if constraint.accept(token):
                 return token
-            token = self._redraw(constraint, self._logits(ctx, index), token)
+            token = self._redraw(constraint, self._logits(ctx, index))
         else:
             logits = self._logits(ctx, index)
             token = self._pick(logits, None)
             if not constraint.allows(token):
-                token = self._redraw(constraint, logits, token)
+                token = self._redraw(constraint, logits)
         llama_cpp.llama_sampler_accept(self._chain, token)
         constraint.accept(token)
         return token
@@ -142,22 +142,20 @@ class Sampler:
     def _sample(self, ctx: llama_cpp.llama_context_p, index: int) -> int:
         return int(llama_cpp.llama_sampler_sample(self._chain, ctx, index))
 
-    def _redraw(self, constraint: Constraint, logits: _Floats, token: int) -> int:
-        """Draw from what the grammar allows after it refused ``token``, looking at as few tokens as possible.
+    def _redraw(self, constraint: Constraint, logits: _Floats) -> int:
+        """Draw from what the grammar allows.
 
-        If many may come next, as within a text, a few more are tried before each of them is looked at.
+        Where much may come next, as within a text, that is what it allows of the likeliest tokens, if anything.
         """
         ids = constraint.candidates()
-        for _ in range(_TRIES if len(ids) > _FEW else 0):
-            ids = ids[ids != token]
-            token = self._pick(logits, ids)
-            if constraint.allows(token):
-                return token
-        ids = np.array([token for token in ids.tolist() if constraint.allows(token)], np.intp)
-        if not len(ids):
-            msg = "The grammar leaves no token to go on with."
-            raise GrammarError(msg, "It may demand characters that the model cannot write.")
-        return self._pick(logits, ids)
+        if len(ids) > _LIKELIEST:
+            ids = ids[np.argpartition(-logits[ids], _LIKELIEST)]
+        for some in (ids[:_LIKELIEST], ids[_LIKELIEST:]):
+            allowed = [token for token in some.tolist() if constraint.allows(token)]
+            if allowed:
+                return self._pick(logits, np.array(allowed, np.intp))
+        msg = "The grammar leaves no token to go on with."
+        raise GrammarError(msg, "It may demand characters that the model cannot write.")
 
     def _pick(self, logits: _Floats, ids: np.ndarray[tuple[int], np.dtype[np.intp]] | None) -> int:
         """Let the chain choose among ``ids``, or among all."""

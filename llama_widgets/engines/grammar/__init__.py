@@ -6,6 +6,7 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...errors import ParameterError
 from .gbnf import Rules
 from .schema import compile_schema
 
@@ -48,14 +49,21 @@ class Grammar:
 
         Raises
         ------
+        ParameterError
+            If they ask for two.
         GrammarError
             If no answer can be held to it.
         """
-        if options.grammar is not None:
-            return cls(options.grammar)
+        if options.grammar is not None and options.json_schema is not None:
+            msg = "An answer cannot follow both 'grammar' and 'json_schema'."
+            raise ParameterError(msg, "Give one of them.")
         if options.json_schema is not None:
             return cls(schema_rules(options.json_schema, "root"))
-        return None
+        if options.grammar is None:
+            return None
+        grammar = cls(options.grammar)
+        grammar.rules()
+        return grammar
 
 
 @functools.lru_cache(maxsize=16)
