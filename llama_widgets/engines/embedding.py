@@ -172,7 +172,7 @@ class _Reader:
         params.n_batch = params.n_ubatch = self.n_batch
         params.n_ctx = longest + self.n_batch
         _check_memory(model, options, self.n_batch)
-        with native.log.capture() as lines:
+        with native.log.capture(quiet=True) as lines:  # it warns of every pooling that is not the model's
             handle = llama_cpp.llama_init_from_model(model.handle, params)
         if handle is None:
             msg = f"llama.cpp cannot make a context for embeddings: {native.reason(lines)}."

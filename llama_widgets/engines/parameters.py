@@ -111,7 +111,5 @@ def context_params(
     params.swa_full = options.swa_full
     params.kv_unified = True  # one conversation may use all of the context
     params.embeddings = embeddings
-    if not embeddings:
-        params.pooling_type = llama_cpp.LLAMA_POOLING_TYPE_NONE
-        params.n_outputs_max = n_seq_max
+    params.n_outputs_max = 0 if embeddings else n_seq_max  # 0 is a whole batch
     return params

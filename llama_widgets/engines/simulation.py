@@ -164,6 +164,8 @@ class Simulation:
 
     def _simulate(self, n_ctx: int, n_seq_max: int) -> Needs:
         params = context_params(self._options, n_ctx=n_ctx, n_seq_max=n_seq_max)
+        # llama.cpp ends the process where a mean is over a batch that is no multiple of the sequences.
+        params.pooling_type = llama_cpp.LLAMA_POOLING_TYPE_NONE
         with native.log.capture(quiet=True) as lines:
             context = llama_cpp.llama_init_from_model(self._loaded, params)
         if context is None:
