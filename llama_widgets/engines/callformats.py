@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Call = dict[str, Any]
 Tool = dict[str, Any]
+_MORE = "{0,7}"  # small models call without end
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -153,10 +154,10 @@ class JsonCalls(ToolFormat):
                 yield {"name": call.get(name, call.get("name")), "arguments": arguments}
 
     def _rules(self, functions: list[dict[str, Any]]) -> list[str]:
-        body = '"[" ws call (ws "," ws call)* ws "]"' if self.listed else "call"
+        body = f'"[" ws call (ws "," ws call){_MORE} ws "]"' if self.listed else "call"
         opening = f"{_literal(self.open)}{'?' if self.starts else ''} ws " if self.open else ""
         one = opening + body + (f" ws {_literal(self.close)}" if self.close else "")
-        rules = [f"calls ::= {one} (ws {one})*" if self.close and not self.listed else f"calls ::= {one}"]
+        rules = [f"calls ::= {one} (ws {one}){_MORE}" if self.close and not self.listed else f"calls ::= {one}"]
         for index, function in enumerate(functions):
             name = f'{_literal(_dump(self.keys[0]))} ws ":" ws {_literal(_dump(function["name"]))}'
             arguments = f'{_literal(_dump(self.keys[1]))} ws ":" ws args-{index}'
@@ -204,7 +205,7 @@ class NamedCalls(ToolFormat):
             yield {"name": name[0], "arguments": arguments}
 
     def _rules(self, functions: list[dict[str, Any]]) -> list[str]:
-        rules = [f"calls ::= ({_literal(self.trigger)} call)+"]
+        rules = [f"calls ::= ({_literal(self.trigger)} call){{1,8}}"]
         for index, function in enumerate(functions):
             name, then = _literal(function["name"]), _literal(self.then)
             rules.append(f"call-{index} ::= {name} {self.between} {then} ws args-{index}")
@@ -254,7 +255,7 @@ class TaggedCalls(ToolFormat):
     def _rules(self, functions: list[dict[str, Any]]) -> list[str]:
         one = f"{_literal(self.open)} ws call ws {_literal(self.close)}"
         stop = self.value_end.strip()
-        rules = [f"calls ::= {one} (ws {one})*", f"raw ::= {_anything_but(stop)}"]
+        rules = [f"calls ::= {one} (ws {one}){_MORE}", f"raw ::= {_anything_but(stop)}"]
         for index, function in enumerate(functions):
             parts = []
             for number, (key, value) in enumerate(function["parameters"]["properties"].items()):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llama_widgets.engines.follower import Follower, ends
+from llama_widgets.engines.grammar.follower import Follower, ends
 from llama_widgets.engines.segments import Segmenter, Tags
 from llama_widgets.engines.toolcalls import DESCRIBED, check_tools, describe, format_of
 from llama_widgets.errors import GrammarError, ParameterError
@@ -122,6 +122,12 @@ def test_the_grammar_allows_several_calls(name: str) -> None:
         assert allowed(name, format_of(SOURCES[name]).write(CALLS)) == (False, False)
     else:
         assert allowed(name, format_of(SOURCES[name]).write(CALLS)) == (True, True)
+
+
+@ALL
+def test_the_grammar_allows_no_calls_without_end(name: str) -> None:
+    many = format_of(SOURCES[name]).write(CALLS[1:] * 9)
+    assert not allowed(name, many)[1]
 
 
 @ALL
