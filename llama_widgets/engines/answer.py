@@ -136,7 +136,8 @@ class Answer:
         self._last = time.perf_counter()
         piece = self._model.piece(token)
         if piece is None:
-            return "eos"
+            # One that ends within its thought has not answered yet.
+            return None if self._text.segment == "thought" and self._close_thought() else "eos"
         if logprobs := sampler.logprobs(context, index, token):
             self._logprobs.append(logprobs)
         self._drawn += 1
@@ -257,14 +258,18 @@ class Answer:
         return text, [{"id": f"{self.command.request_id}-{index}", **call} for index, call in enumerate(calls)]
 
     def _budget_spent(self) -> None:
-        """Close a thought that has used its tokens: what the model would have written is put there."""
+        """Close a thought that has used its tokens."""
         budget = self.command.options.thinking_budget
-        if budget is None or self._text.segment != "thought" or self._thought < budget:
-            return
+        if budget is not None and self._text.segment == "thought" and self._thought >= budget:
+            self._close_thought()
+
+    def _close_thought(self) -> bool:
+        """Put there what the model would have written at the end of its thought; return whether that closed it."""
         for token in self._model.tokens(self._text.closing):
             self.tokens.append(token)
             self._add(self._model.piece(token) or b"")
         self._sampler.constrained = self._text.segment != "thought"
+        return self._sampler.constrained
 
     # What it tells
 

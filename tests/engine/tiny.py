@@ -27,6 +27,7 @@ def write(
     weights: bool = True,
     template: str | None = None,
     add_bos: bool = True,
+    infill: bool = False,
     width: int = WIDTH,
     layers: int | None = None,
     n_ctx_train: int = N_CTX_TRAIN,
@@ -46,6 +47,8 @@ def write(
         False leaves a vocabulary only.
     add_bos : bool
         Whether the model asks for the token that begins a text, which it has in any case.
+    infill : bool
+        Whether it has tokens that say what stands before, after and between two texts.
     width, layers, n_ctx_train : int
         Size of the model; heads have 16 numbers each, or 64 where the width is 128 or more.
     n_vocab : int
@@ -66,6 +69,9 @@ def write(
     if template is not None:
         writer.add_chat_template(template)
     tokens = (_add_wordpieces if arch == "bert" else _add_bytes)(writer, n_vocab)
+    if infill:
+        for number, mark in enumerate(("pre", "suf", "mid")):
+            writer.add_uint32(f"tokenizer.ggml.fim_{mark}_token_id", tokens - 5 + number)
     outer, block = _ARCHITECTURES[arch](_Model(writer, width, layers, tokens, n_ctx_train))
     for number in range(layers):
         outer |= {f"blk.{number}.{name}": shape for name, shape in block[number % len(block)].items()}
