@@ -11,15 +11,16 @@ import psutil
 
 from ..errors import InsufficientMemoryError
 from . import native
+from .buffers import Needs, mapped, measured
 from .parameters import check, sequences
-from .simulation import Needs, Simulation, measured
+from .simulation import Simulation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..options import LoadOptions
 
-__all__ = ["MOST_AUTO", "Needs", "Plan", "free_memory", "measured", "plan", "resident", "size"]
+__all__ = ["MOST_AUTO", "Needs", "Plan", "free_memory", "mapped", "measured", "plan", "resident", "size"]
 
 MOST_AUTO = 8192
 """Tokens of the largest context that is made without being asked for."""

@@ -7,8 +7,6 @@ without making them. It has no function that returns these sizes, but logs them.
 from __future__ import annotations
 
 import os
-import re
-import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +14,13 @@ import llama_cpp  # noqa: TID253 - this module is imported late
 
 from ..errors import ContextError, InvalidModelError
 from . import header, native
+from .buffers import Needs, measured
 from .model import _load_error
 from .parameters import context_params
 
 if TYPE_CHECKING:
     import ctypes
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from pathlib import Path
 
     from ..options import LoadOptions
@@ -32,54 +31,8 @@ _MOST_BYTES = 64 * _MIB
 """What is larger is extrapolated. A simulation too makes the list of the cells, some 50 bytes each, and allocates the
 results and running states of its sequences."""
 
-_MODEL = re.compile(r"(\S+) +model buffer size = +([\d.]+) MiB")
-_CACHE = re.compile(r"llama_kv_cache\w*: size = +([\d.]+) MiB")  # "KV buffer size" is 0 in a simulation
-_STATE = re.compile(r"RS buffer size = +([\d.]+) MiB")
-_OUTPUT = re.compile(r"output buffer size = +([\d.]+) MiB")
-_COMPUTE = re.compile(r"compute buffer size = +([\d.]+) MiB")
-
 _STRING, _INTEGER = 3, 0  # enum llama_model_kv_override_type
 _LONGEST_NAME = 100  # a key may have 127 bytes
-
-
-@dataclass(frozen=True)
-class Needs:
-    """Memory in bytes.
-
-    Attributes
-    ----------
-    weights : int
-        For the model, with its adapters.
-    cache : int
-        For what is kept of the tokens that were read: keys and values, running states.
-    compute : int
-        For an evaluation and its results.
-    gpu : int
-        The part of all these that is on GPUs with memory of their own.
-    mapped : int
-        The part of the weights that is pages of a file, which the system counts as free while they are in use.
-    """
-
-    weights: int
-    cache: int
-    compute: int
-    gpu: int = 0
-    mapped: int = 0
-
-    @property
-    def total(self) -> int:
-        """All of it."""
-        return self.weights + self.cache + self.compute
-
-    @property
-    def host(self) -> int:
-        """What is not on a GPU."""
-        return self.total - self.gpu
-
-    @property
-    def private(self) -> int:
-        """What the system counts as free again when it is given back."""
-        return self.host - self.mapped
 
 
 @dataclass(frozen=True)
@@ -203,38 +156,6 @@ def _line(simulate: Callable[[int], Needs], wanted: int, most: int) -> Needs:
     times = (wanted - most) / (most - most // 2)
     cache, compute = whole.cache - half.cache, whole.compute - half.compute
     return replace(whole, cache=whole.cache + round(times * cache), compute=whole.compute + round(times * compute))
-
-
-def measured(lines: Iterable[tuple[int, str]], weights: int) -> Needs | None:
-    """Return what the log of a context, real or simulated, and of its model say; None if they do not say it.
-
-    Parameters
-    ----------
-    lines : iterable of (int, str)
-        What ``native.log.capture`` collected while both were made, or the context alone.
-    weights : int
-        Bytes of the model, as ``llama_model_size`` has them.
-    """
-    if not _sum(_COMPUTE, lines):
-        return None
-    loaded = [match for _, line in lines if (match := _MODEL.search(line))]
-    copied = sum(_bytes(match[2]) for match in loaded if not match[1].endswith("_Mapped"))
-    # Pages of files count as free on Linux alone: elsewhere not while they are in use.
-    is_mapped = sys.platform.startswith("linux") and any(match[1].endswith("_Mapped") for match in loaded)
-    return Needs(
-        weights,
-        cache=_sum(_CACHE, lines) + _sum(_STATE, lines),
-        compute=_sum(_OUTPUT, lines) + _sum(_COMPUTE, lines),
-        mapped=max(0, weights - copied) if is_mapped else 0,
-    )
-
-
-def _sum(pattern: re.Pattern[str], lines: Iterable[tuple[int, str]]) -> int:
-    return sum(_bytes(match[1]) for _, line in lines if (match := pattern.search(line)))
-
-
-def _bytes(mebibytes: str) -> int:
-    return round(float(mebibytes) * _MIB)
 
 
 def _load(path: Path, *, without_vocabulary: bool) -> llama_cpp.llama_model_p | None:

@@ -293,6 +293,18 @@ def test_mapped_weights_are_not_given_back(tmp_path: Path) -> None:
     assert needs[True].private == needs[True].total - needs[True].mapped
 
 
+def test_locked_pages_are_not_free() -> None:
+    lines = [
+        (20, "load_tensors: loading model tensors, this can take a while... (load_mode = mmap+mlock)"),
+        (20, "load_tensors:   CPU_Mapped model buffer size =     3.00 MiB"),
+        (20, "load_tensors:   CPU_REPACK model buffer size =     1.00 MiB"),
+    ]
+    assert memory.mapped(lines, 4 * MIB) == 0
+    assert memory.mapped([*lines, (30, "warning: failed to mlock 4096-byte buffer")], 4 * MIB) == 3 * MIB
+    assert memory.mapped(lines[1:], 4 * MIB) == 3 * MIB
+    assert memory.mapped([], 4 * MIB) == 0
+
+
 def test_a_log_without_a_context_says_nothing() -> None:
     assert memory.measured([(20, "load_tensors: CPU model buffer size = 1.00 MiB")], MIB) is None
 
