@@ -82,8 +82,8 @@ def measured(lines: Iterable[tuple[int, str]], weights: int) -> Needs | None:
 def mapped(lines: Iterable[tuple[int, str]], weights: int) -> int:
     """Return how many bytes of a model are pages of its file, by the log of its load.
 
-    Of a mapped model too some are copied, into an order that computes faster. Pages that are locked do not count, and on
-    systems other than Linux none do: there they are not free while they are in use.
+    Of a mapped model too some are copied, into an order that computes faster. Pages that are locked do not count, and
+    on systems other than Linux none do: there they are not free while they are in use.
     """
     lines = list(lines)
     locked = any("mlock)" in line for _, line in lines) and not any("failed to mlock" in line for _, line in lines)

@@ -69,9 +69,9 @@ def plan(
 ) -> Plan:
     """Return what of ``options`` fits, with numbers for all that is "auto".
 
-    The first plan for a file takes some 20 to 60 ms, since its header is read; others a few milliseconds each, or none
-    where the same was asked before. No weights are read. All weights count as needed, whether mapped or not: pages of a
-    file that do not fit would be read from the disk again for each token.
+    This takes some 20 to 60 ms, since the header of the file is read, and nothing where the same was asked before. No
+    weights are read. All weights count as needed, whether mapped or not: pages of a file that do not fit would be read
+    from the disk again for each token.
 
     Parameters
     ----------
@@ -92,6 +92,8 @@ def plan(
         If llama.cpp cannot load such a file or make such a context, with its own reason.
     ParameterError
         If options contradict each other.
+    OSError
+        If there is no such file; ``gguf.check`` says so in better words.
     """
     check(options)
     on_gpu, shares = native.gpu_memory()
