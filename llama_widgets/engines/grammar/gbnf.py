@@ -199,6 +199,8 @@ class _Reader:
 
     def _rule(self) -> None:
         begin = self._at
+        if self._char == "|":
+            raise self._fault("the rule has ended with its line; put the | at the end of the line before")
         name = self._word("the name of a rule")
         number = self._number(name)
         if self.rules[number]:

@@ -118,8 +118,14 @@ def _within(whole: int, low: Bound, high: Bound) -> str:
     if low.strict and least < most:
         parts.append(f'"{whole}.{least:0{size}}" [0-9]{{0,{_FRACTION}}} [1-9]')
     if not high.strict and (least < most or not low.strict):
-        parts.append(f'"{high.value:f}"')
+        parts.append(_exactly(high.value))
     return " | ".join(parts)
+
+
+def _exactly(value: Decimal) -> str:
+    """Return one number, however many zeros it ends in."""
+    whole, fraction = _split(value)
+    return f'"{whole}.{fraction}" "0"{{0,{_FRACTION}}}' if fraction else f'"{whole}" ("." "0"{{1,{_FRACTION}}})?'
 
 
 def _split(value: Decimal) -> tuple[int, str]:
@@ -150,7 +156,7 @@ def _at_least(digits: str, strict: bool, room: int) -> str:
 def _below(fraction: str, strict: bool, room: int) -> str | None:
     """Return a fraction that is at most this one, or less if ``strict``; None if there is none."""
     if not fraction:
-        return None if strict else '(".0")?'
+        return None if strict else f'("." "0"{{1,{_FRACTION}}})?'
     return f'("." ({_at_most(fraction, strict, room)}))?'
 
 

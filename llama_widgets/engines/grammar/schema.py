@@ -125,13 +125,11 @@ class _Compiler:
         if reference != "#" and not reference.startswith("#/"):
             raise refusal(f"refers to {reference!r}, outside of itself", where, "Put it under $defs.")
         found = self._root
-        for part in reference[2:].split("/") if reference != "#" else ():
-            key = _unescape(part)
-            found = found[int(key)] if isinstance(found, list) and key.isdigit() and int(key) < len(found) else found
-            if isinstance(found, dict) and key in found:
-                found = found[key]
-            elif not isinstance(found, (dict, list)) or isinstance(found, dict):
-                raise refusal(f"refers to {reference!r}, which is not there", where)
+        try:
+            for key in map(_unescape, reference.split("/")[1:]):
+                found = found[int(key) if isinstance(found, list) else key]
+        except (LookupError, TypeError, ValueError) as error:
+            raise refusal(f"refers to {reference!r}, which is not there", where) from error
         return found
 
     def _resolved(self, schema: Schema, where: str, seen: tuple[str, ...] = ()) -> Schema:
