@@ -318,7 +318,7 @@ def _value(text: str, schema: object) -> Any:  # noqa: ANN401 - whatever the tex
     try:
         return json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
-        return {"True": True, "False": False, "None": None}.get(text.strip(), text)  # as some templates write them
+        return {"True": True, "False": False, "None": None}.get(text, text)  # as some templates write them
 
 
 def _loose(tag: str) -> str:
@@ -335,7 +335,8 @@ def _literal(text: str) -> str:
 
 
 def _tag(text: str) -> str:
-    return _literal(text.strip()) if text.strip() else ""
+    """Return GBNF for a tag of which the line breaks may be missing."""
+    return " ws ".join(_literal(part) for part in text.split("\n") if part)
 
 
 def _anything_but(stop: str) -> str:

@@ -247,6 +247,9 @@ def test_texts_are_all_that_must_be_seen() -> None:
     assert FORMATS["mistral"].texts(tools=False) == ["[THINK]", "[/THINK]"]
     assert {"<|channel|>", "<|message|>", "<|start|>", "<|end|>"} <= set(GPT_OSS.texts())
     assert FORMATS["nothing"].texts() == []
+    marked = Tags(call=("<tool_call>", ""), marks=("<arg_key>",))
+    assert marked.texts() == ["<think>", "</think>", "<tool_call>", "<arg_key>"]
+    assert marked.texts(tools=False) == ["<think>", "</think>"]
 
 
 # With the bytes of tokens and stop strings
@@ -288,6 +291,15 @@ def test_after_a_stop_string_nothing_comes() -> None:
     assert text.feed(b"The EN") == [("text", "The ")]
     assert (text.feed(b"D<think>"), text.stopped) == ([], True)
     assert text.feed(b"more") == text.flush() == []
+
+
+def test_what_was_held_back_comes_at_the_end_unless_a_stop_string_came() -> None:
+    text = AnswerText(["END"], THINK, "", tools=True)
+    assert text.feed(b"Yes <too") == [("text", "Yes")]
+    assert text.flush() == [("text", " <too")]
+    text = AnswerText(["END"], THINK, "", tools=True)
+    assert text.feed(b"Yes END <too") == [("text", "Yes ")]
+    assert text.flush() == []
 
 
 def test_what_did_not_become_a_stop_string_comes_in_order() -> None:

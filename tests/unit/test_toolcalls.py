@@ -117,6 +117,13 @@ def test_the_grammar_allows_calls_and_nothing_else(name: str) -> None:
 
 
 @ALL
+def test_the_grammar_allows_calls_without_line_breaks(name: str) -> None:
+    call = format_of(SOURCES[name]).write(CALLS[:1]).replace("\n", "")
+    assert allowed(name, call) == (True, True)
+    assert format_of(SOURCES[name]).parse(call, TOOLS) == CALLS[:1]
+
+
+@ALL
 def test_the_grammar_allows_several_calls(name: str) -> None:
     if name == "llama":  # its template knows one at a time
         assert allowed(name, format_of(SOURCES[name]).write(CALLS)) == (False, False)
@@ -175,6 +182,15 @@ def test_no_parameters_at_all(name: str) -> None:
     form = format_of(SOURCES[name])
     tools = [{"type": "function", "function": {"name": "now", "parameters": {"type": "object"}}}]
     assert allowed(name, form.write(CALLS[1:]), tools=tools) == (True, True)
+
+
+@ALL
+@pytest.mark.parametrize("schema", [True, {}, {"description": "Anything."}], ids=str)
+def test_an_argument_that_may_be_anything(name: str, schema: object) -> None:
+    parameters = {"type": "object", "properties": {"a": schema}, "required": ["a"]}
+    form = format_of(SOURCES[name])
+    call = form.write([{"name": "f", "arguments": {"a": "x"}}])
+    assert allowed(name, call, tools=[{"type": "function", "function": {"name": "f", "parameters": parameters}}])[1]
 
 
 @ALL
