@@ -76,6 +76,11 @@ class Answer:
             self.pieces.put(settings.response_prefix)
             self.text += settings.response_prefix
 
+    @property
+    def may_call(self) -> bool:
+        """Whether the model may still call tools."""
+        return self.rounds < self.settings.max_tool_rounds and not self.cancel.requested
+
     def begin(self, turn: Turn) -> None:
         """Let ``turn`` grow from now on."""
         self.turn = turn

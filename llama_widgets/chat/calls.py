@@ -9,6 +9,7 @@ import json
 import logging
 import threading
 from concurrent.futures import Future
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -62,7 +63,7 @@ def perform(call: dict[str, Any], settings: Settings, cancel: Cancel, tell: Call
             if not _confirmed(settings.confirm, call, cancel):
                 return Outcome("The user does not allow this call.", "refused")
         tell("running")
-        return Outcome(_apart(lambda: _result(tool, call["arguments"]), cancel, settings.tool_timeout))
+        return Outcome(_apart(lambda: _result(tool, deepcopy(call["arguments"])), cancel, settings.tool_timeout))
     except _StoppedError:
         return Outcome("Stopped before it ended.", "stopped")
     except _TooLongError:
@@ -74,7 +75,7 @@ def perform(call: dict[str, Any], settings: Settings, cancel: Cancel, tell: Call
 
 def _confirmed(confirm: Callable[[str, dict[str, Any]], object], call: dict[str, Any], cancel: Cancel) -> bool:
     try:
-        return bool(_apart(lambda: _awaited(confirm(call["name"], dict(call["arguments"]))), cancel, None))
+        return bool(_apart(lambda: _awaited(confirm(call["name"], deepcopy(call["arguments"]))), cancel, None))
     except _StoppedError:
         raise
     except BaseException:

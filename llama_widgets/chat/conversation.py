@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from .. import protocol as p
@@ -86,6 +87,7 @@ class Chat(Asking):
         self.id = new_id()
         self._own_worker = worker
         self._load_options: LoadOptions | None = None
+        self._model = ""
         self.model = model
         self.system = system
         self.settings = Settings().changed(options)
@@ -99,12 +101,18 @@ class Chat(Asking):
 
     @property
     def model(self) -> str:
-        """The model that answers, as it is named; "" if none is."""
+        """The model that answers, as it is named; "" if none is.
+
+        With another one, what belonged to the one before leaves ``load_options``: its adapters and its template.
+        """
         return self._model
 
     @model.setter
     def model(self, model: object) -> None:
-        self._model = model_text(model)
+        name = model_text(model)
+        if self._load_options is not None and name != self._model:
+            self._load_options = replace(self._load_options, lora=[], chat_template=None)
+        self._model = name
 
     @property
     def system(self) -> str | None:

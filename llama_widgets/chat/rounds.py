@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 from .. import protocol as p
 from ..errors import from_code
 from ..requests import error_event, new_id
 from .calls import perform
 from .changes import Rejected, ToolCall, ToolResult, TurnChanged
-from .turns import Turn
+from .turns import Turn, plain_copy
 
 if TYPE_CHECKING:
     from .answer import Answer
@@ -50,16 +51,13 @@ class Rounds:
         with self._record.lock:
             if self._record.answer is not answer:
                 return  # it has ended
-            match event:
-                case p.CompletionDone(stop_reason="tool_calls") if not answer.cancel.requested:
-                    self._call_tools(answer, event)
-                case p.CompletionDone():
-                    self._settle(answer, event)
-                case p.Error():
-                    self._fail(answer, event)
-                case _:
-                    _note(answer, event)
-                    self._record.tell(event)
+            try:
+                self._take(answer, event)
+            except Exception as error:
+                if self._record.answer is not answer:
+                    raise
+                answer.turn.done, answer.turn.tool_calls = None, []  # calls that will not be made
+                self._fail(answer, error_event(answer.request_id, error))  # an answer ends, whatever happens
 
     def give_up(self, answer: Answer, error: BaseException) -> None:
         """End an answer that could not be asked for, or was interrupted while it was."""
@@ -70,6 +68,19 @@ class Rounds:
             else:
                 self.hear(answer, error_event(answer.request_id, error))
 
+    def _take(self, answer: Answer, event: p.Event) -> None:
+        match event:
+            # Whole calls count, also where max_tokens cut the next one.
+            case p.CompletionDone(stop_reason="tool_calls" | "max_tokens") if event.tool_calls and answer.may_call:
+                self._call_tools(answer, replace(event, stop_reason="tool_calls"))
+            case p.CompletionDone():
+                self._settle(answer, event)
+            case p.Error():
+                self._fail(answer, event)
+            case _:
+                _note(answer, event)
+                self._record.tell(event)
+
     def _call_tools(self, answer: Answer, done: p.CompletionDone) -> None:
         turn = answer.turn
         known = {each.call_id for each in self._record.turns}
@@ -78,11 +89,8 @@ class Rounds:
         answer.count(done.usage)
         answer.rounds += 1
         self._tell_turn(answer, turn)
-        try:
-            # Not on the worker's thread, which has others to answer.
-            threading.Thread(target=self._round, args=(answer,), name="llama-widgets-tools", daemon=True).start()
-        except RuntimeError as error:
-            self._fail(answer, error_event(answer.request_id, error))
+        # Not on the worker's thread, which has others to answer.
+        threading.Thread(target=self._round, args=(answer,), name="llama-widgets-tools", daemon=True).start()
 
     def _round(self, answer: Answer) -> None:
         """Call the tools that the model wants, and ask it again."""
@@ -115,7 +123,7 @@ class Rounds:
         outcome = perform(call, answer.settings, answer.cancel, tell)
         with self._record.lock:
             turn.pieces, turn.state = [outcome.text], outcome.state
-            answer.calls.append({**call, "state": outcome.state, "result": outcome.text})
+            answer.calls.append({**plain_copy(call), "state": outcome.state, "result": outcome.text})
             result = {"id": turn.call_id, "name": turn.name, "content": outcome.text}
             self._record.tell(ToolResult(request_id=answer.request_id, state=outcome.state, **result))
             self._tell_turn(answer, turn)
@@ -168,7 +176,8 @@ def _call(call: dict[str, Any], known: set[str]) -> dict[str, Any]:
     name = call.get("id")
     call_id = name if isinstance(name, str) and name and name not in known else new_id()
     known.add(call_id)
-    return {"id": call_id, "name": str(call.get("name", "")), "arguments": call.get("arguments", {})}
+    about = {"id": call_id, "name": str(call.get("name", "")), "arguments": call.get("arguments", {})}
+    return cast("dict[str, Any]", plain_copy(about))
 
 
 def _note(answer: Answer, event: p.Event) -> None:

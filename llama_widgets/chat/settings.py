@@ -10,6 +10,7 @@ from ..errors import ParameterError
 from ..options import GenerationOptions
 from ..wire import build, param
 from .tools import Tool
+from .turns import without_lone_surrogates
 
 Confirm = Callable[[str, dict[str, Any]], object]
 
@@ -68,6 +69,8 @@ class Settings(AnswerOptions):
             raise ParameterError(msg, f"Known: {', '.join(NAMES)}.")
         mine, made = ({k: v for k, v in changes.items() if k in names} for names in (_ANSWER, _GENERATION))
         own: dict[str, Any] = {name: getattr(_checked(AnswerOptions, mine), name) for name in mine}
+        if "response_prefix" in mine:
+            own["response_prefix"] = without_lone_surrogates(own["response_prefix"])
         if "tools" in changes:
             own["tools"] = _tools(changes["tools"])
         if "confirm" in changes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
@@ -65,7 +66,7 @@ class Turn:
         if self.thoughts:
             plain["thoughts"] = self.thoughts
         if self.tool_calls:
-            plain["tool_calls"] = self.tool_calls
+            plain["tool_calls"] = plain_copy(self.tool_calls)
         if self.done is not None:
             made = self.done.to_dict()
             plain |= {key: made[key] for key in ("stop_reason", "usage", "timings")}
@@ -124,7 +125,11 @@ def _read_call(call: object, message: object) -> dict[str, Any]:
             except ValueError:
                 arguments = None
         if isinstance(name, str) and isinstance(arguments, Mapping):
-            return {"id": str(call.get("id") or new_id()), "name": name, "arguments": dict(arguments)}
+            return {
+                "id": without_lone_surrogates(str(call.get("id") or new_id())),
+                "name": without_lone_surrogates(name),
+                "arguments": plain_copy(dict(arguments)),
+            }
     raise _no_message(message)
 
 
@@ -146,6 +151,19 @@ def _no_message(message: object) -> ParameterError:
 def without_lone_surrogates(text: str) -> str:
     """Return ``text`` as UTF-8 can carry it: a lone half of a surrogate pair becomes U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def plain_copy(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Return a copy of plain data that can travel: with no lone surrogates, and no numbers that JSON has not."""
+    if isinstance(value, str):
+        return without_lone_surrogates(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {without_lone_surrogates(str(key)): plain_copy(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_copy(item) for item in value]
+    return value
 
 
 def prompt(turns: Iterable[Turn], system: str | None) -> list[dict[str, Any]]:

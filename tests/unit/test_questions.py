@@ -95,6 +95,15 @@ def test_load_options_are_kept_and_go_with_every_question(make: Callable[..., tu
     assert engine.asked[-1].load is None
 
 
+def test_adapters_and_templates_stay_with_their_model(make: Callable[..., tuple[Chat, Engine]]) -> None:
+    chat, _ = make()
+    chat.load_options = {"n_ctx": 64, "lora": ["a"], "chat_template": "{{ x }}"}
+    chat.model = "a.gguf"
+    assert chat.load_options == LoadOptions(n_ctx=64, lora=["a"], chat_template="{{ x }}")
+    chat.model = "b.gguf"
+    assert chat.load_options == LoadOptions(n_ctx=64)
+
+
 def test_load_options_that_are_refused_are_not_kept(make: Callable[..., tuple[Chat, Engine]]) -> None:
     chat, engine = make()
     with pytest.raises(ParameterError, match="n_ctx"):
@@ -225,6 +234,11 @@ def test_a_prefix_is_part_of_the_reply_and_of_the_conversation(make: Callable[..
     assert (reply.text, reply.parsed, chunks) == ('{"b": 1}', {"b": 1}, ['"b": 1}'])
     assert said(chat)[-1] == ("assistant", '{"b": 1}')
     assert list(chat.stream("y", response_prefix="{")) == ["{", '"b": 1}']
+
+
+def test_a_prefix_can_travel(make: Callable[..., tuple[Chat, Engine]]) -> None:
+    chat, _ = make(lambda _: ["b"])
+    assert chat.ask("x", response_prefix="a\ud83d").text == "a\ufffdb"
 
 
 def test_a_prefix_goes_when_nothing_comes_of_the_answer(make: Callable[..., tuple[Chat, Engine]]) -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from llama_widgets.chat.calls import LONGEST
 from llama_widgets.chat.changes import Rejected, Snapshot, ToolCall, ToolResult, TurnChanged
 from llama_widgets.chat.conversation import Chat
 from llama_widgets.engines.scripted import ScriptedEngine, Thought, ToolCalls
-from llama_widgets.errors import BusyError, ClosedError, EngineError
+from llama_widgets.errors import BusyError, ClosedError, EngineError, LlamaWidgetsError
 from llama_widgets.worker import Worker
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ def make() -> Iterator[Callable[..., Chat]]:
     """Make a conversation whose answers follow the given scripts, one for each round; ``asked`` are its requests."""
     workers: list[Worker] = []
 
-    def build(*rounds: list[Any], **options: Any) -> Chat:  # noqa: ANN401
+    def build(*rounds: list[Any], engine: Any = ScriptedEngine, **options: Any) -> Chat:  # noqa: ANN401
         left = list(rounds)
-        chat = Chat("a.gguf", worker=Worker(lambda: ScriptedEngine(answer, load=[]), find=Path), **options)
+        chat = Chat("a.gguf", worker=Worker(lambda: engine(answer, load=[]), find=Path), **options)
         workers.append(chat.worker)
         chat.asked = []  # type: ignore[attr-defined]
 
@@ -346,6 +346,72 @@ def test_rounds_come_to_an_end(make: Callable[..., Chat]) -> None:
     assert [command.tool_choice for command in chat.asked] == ["auto", "auto", "auto", "none"]  # type: ignore[attr-defined]
     chat.ask("y", max_tool_rounds=0)
     assert chat.asked[-1].tool_choice == "none"  # type: ignore[attr-defined]
+
+
+def test_a_model_that_calls_and_calls_is_ended(make: Callable[..., Chat]) -> None:
+    chat = make(*([["a", calls("add", a=1)]] * 9), tools=[add])
+    reply = chat.ask("x", max_tool_rounds=2)
+    assert (reply.text, reply.stop_reason, len(reply.tool_calls)) == ("a", "tool_calls", 2)
+    assert not chat.busy
+    assert chat.regenerate(max_tool_rounds=0).tool_calls == []
+
+
+def test_whole_calls_are_made_where_max_tokens_cut_the_next(make: Callable[..., Chat]) -> None:
+    class Cut(ScriptedEngine):
+        def submit(self, command: p.Generate, emit: Callable[[p.Event], None], cancel: Any) -> None:  # noqa: ANN401
+            def pass_on(event: p.Event) -> None:
+                if isinstance(event, p.CompletionDone) and event.tool_calls:
+                    event = replace(event, stop_reason="max_tokens")
+                emit(event)
+
+            super().submit(command, pass_on, cancel)
+
+    chat = make([calls("add", a=1)], engine=Cut, tools=[add])
+    assert chat.ask("x").text == "told 2"
+    assert chat.messages[1]["stop_reason"] == "tool_calls"
+
+
+def test_what_cannot_be_handled_ends_the_answer(make: Callable[..., Chat], monkeypatch: pytest.MonkeyPatch) -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    chat = make(["a", calls("add", a=deep)], ["a", calls("add", a=1)], ["fine"], tools=[add])
+    with pytest.raises(LlamaWidgetsError, match="RecursionError"):
+        chat.ask("x")
+    assert not chat.busy
+    start = threading.Thread.start
+
+    def fail(thread: threading.Thread) -> None:
+        if thread.name == "llama-widgets-tools":
+            msg = "can't start new thread"
+            raise RuntimeError(msg)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    with pytest.raises(LlamaWidgetsError, match="can't start new thread"):
+        chat.ask("x")
+    monkeypatch.undo()
+    assert chat.messages[-1]["stop_reason"] == "error"
+    assert chat.ask("x").text == "fine"
+    assert not any("tool_calls" in message for message in chat.messages)
+
+
+def test_what_a_model_gives_can_travel_and_is_nobody_elses(make: Callable[..., Chat]) -> None:
+    given = {"text": "half \ud83d", "number": float("nan"), "list": [{"a\udc00": 1}]}
+    chat = make([ToolCalls([{"name": "look", "arguments": given}])], tools=[])
+    seen: list[Any] = []
+
+    def look(text: Any, number: Any, list: Any) -> str:  # noqa: A002, ANN401
+        seen.extend((text, number, list))
+        list.append("changed")
+        return "fine"
+
+    reply = chat.ask("x", tools=[look])
+    assert seen[:2] == ["half \ufffd", None]
+    clean = {"text": "half \ufffd", "number": None, "list": [{"a\ufffd": 1}]}
+    json.dumps(chat.messages, ensure_ascii=False, allow_nan=False).encode()
+    reply.tool_calls[0]["arguments"]["text"] = chat.messages[1]["tool_calls"][0]["arguments"]["text"] = "changed"
+    assert chat.messages[1]["tool_calls"][0]["arguments"] == clean
 
 
 def test_an_error_in_a_later_round_keeps_what_was_done(make: Callable[..., Chat]) -> None:
