@@ -12,7 +12,7 @@ from .adapters import Adapters
 from .answer import Answer
 from .context import Context
 from .model import Model
-from .parameters import model_params
+from .parameters import model_params, sequences
 from .scheduler import Scheduler
 
 if TYPE_CHECKING:
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from ..cancel import Cancel
     from ..options import LoadOptions
     from ..protocol import Embed, Event, Generate, LoadModel
-
-_SEQUENCES, _STATES = 16, 4
-"""Conversations kept by default: cells of a cache are shared, but each running state has memory of its own."""
+    from .buffers import Needs
+    from .memory import Plan
 
 
 class _Cancelled(Exception):  # noqa: N818 - not an error: someone changed their mind
@@ -39,6 +38,7 @@ class LlamaEngine:
         self._adapters: Adapters | None = None
         self._context: Context | None = None
         self._options: LoadOptions | None = None
+        self._needs: Needs | None = None
         self.scheduler: Scheduler | None = None
 
     @property
@@ -65,7 +65,7 @@ class LlamaEngine:
         native.start()
         gguf.check(path)
         options = command.options
-        plan = memory.plan(path, options, freed=self._memory)
+        plan = self._plan(path, options)
         self.unload()
         try:
             params = model_params(options, plan.n_gpu_layers)
@@ -82,7 +82,7 @@ class LlamaEngine:
         except BaseException:
             self.unload()
             raise
-        self._options = options
+        self._options, self._needs = options, plan.needs
         for warning in _warnings(path, model, self._context):
             emit(Info(request_id=command.request_id, level="warning", message=warning))
         return self._loaded_event(command, path, model)
@@ -95,7 +95,7 @@ class LlamaEngine:
         if self.active:
             msg = "The context is in use."
             raise BusyError(msg, "Wait for the answers that are being made, or stop them.")
-        plan = memory.plan(self._model.path, options, freed=self._memory)
+        plan = self._plan(self._model.path, options)
         context.close()
         try:
             made = self._make_context(options, (plan.n_ctx, *plan.smaller))
@@ -106,7 +106,7 @@ class LlamaEngine:
                 self.unload()
                 raise
             raise
-        self._options = options
+        self._options, self._needs = options, plan.needs
         return {"n_ctx": made.n_ctx, "n_seq_max": made.n_seq_max, "memory": self._memory}
 
     def unload(self) -> None:
@@ -116,7 +116,7 @@ class LlamaEngine:
         for part in (self._context, self._adapters, self._model):
             if part is not None:
                 part.close()
-        self._context = self._adapters = self._model = self._options = self.scheduler = None
+        self._context = self._adapters = self._model = self._options = self._needs = self.scheduler = None
 
     def close(self) -> None:
         """Free everything."""
@@ -169,7 +169,7 @@ class LlamaEngine:
             raise _no_model()
         from . import embedding
 
-        vectors, tokens = embedding.embed(self._model, command.texts, self._options, cancel)
+        vectors, tokens = embedding.embed(self._model, command.texts, self._options, cancel, self._adapters)
         if cancel.requested:
             return EmbedDone(request_id=command.request_id, cancelled=True)
         return EmbedDone(
@@ -181,6 +181,11 @@ class LlamaEngine:
 
     # Parts
 
+    def _plan(self, path: Path, options: LoadOptions) -> Plan:
+        """Plan what is to take the place of what is there."""
+        needs = self._needs
+        return memory.plan(path, options, freed=needs.private if needs else 0, freed_gpu=needs.gpu if needs else 0)
+
     @property
     def _memory(self) -> int:
         weights = self._model.size if self._model is not None else 0
@@ -190,12 +195,9 @@ class LlamaEngine:
         """Make a context of the first of ``sizes`` that llama.cpp finds memory for."""
         model = self._model
         assert model is not None  # noqa: S101 - it was loaded
-        sequences = options.n_seq_max
-        if sequences == "auto":
-            sequences = _STATES if model.keeps_state else _SEQUENCES
         size, *smaller = sizes
         try:
-            context = Context(model, options, size, sequences, self._adapters)
+            context = Context(model, options, size, sequences(options, model.keeps_state), self._adapters)
         except ContextError:
             if not smaller:
                 raise

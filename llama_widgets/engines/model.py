@@ -65,7 +65,7 @@ class Model:
             self.close()
             raise raised[0]
         if handle is None:
-            raise _load_error(path, native.reason(lines))
+            raise load_error(path, native.reason(lines))
         vocab = llama_cpp.llama_model_get_vocab(handle)
         assert vocab is not None  # noqa: S101 - every model has one
         self._vocab = vocab
@@ -277,7 +277,8 @@ def _utf8(text: str) -> bytes:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
 
 
-def _load_error(path: Path, reason: str) -> ModelError:
+def load_error(path: Path, reason: str) -> ModelError:
+    """Return the error that says why llama.cpp cannot load a file."""
     ends_early = ("not within the file bounds", "exceeds remaining file size", "failed to read", "failed to seek")
     if any(words in reason for words in ends_early):
         msg = f"{path.name} is cut short or damaged: {reason}."

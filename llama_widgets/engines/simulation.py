@@ -15,7 +15,7 @@ import llama_cpp  # noqa: TID253 - this module is imported late
 from ..errors import ContextError, InvalidModelError
 from . import header, native
 from .buffers import Needs, measured
-from .model import _load_error
+from .model import load_error
 from .parameters import context_params
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _load(path: Path, *, without_vocabulary: bool) -> llama_cpp.llama_model_p | 
     with native.log.capture(quiet=True) as lines:
         model: llama_cpp.llama_model_p | None = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
     if model is None and not without_vocabulary:
-        raise _load_error(path, native.reason(lines))
+        raise load_error(path, native.reason(lines))
     return model
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -216,12 +216,8 @@ def test_a_template_that_was_given_is_used(thinker: Bench, empty: Bench, tmp_pat
         empty.load(tiny.write(tmp_path / "tiny.gguf"), chat_template="{% for")
 
 
-def stops(text: str, **options: Any) -> dict[str, Any]:
-    return {"stop": [text], **options}
-
-
 def test_a_stop_string_within_a_thought_does_not_end_the_answer(thinker: Bench) -> None:
     free = thinker.chat(QUESTION, max_tokens=40, thinking_budget=12)
     word = free.thoughts.split()[0]
-    done = thinker.chat(QUESTION, max_tokens=40, thinking_budget=12, **stops(word))
+    done = thinker.chat(QUESTION, max_tokens=40, thinking_budget=12, stop=[word])
     assert done.thoughts == free.thoughts
