@@ -8,9 +8,20 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import aborts, bundles, decode, stop, wire
+from benchmarks import aborts, bundles, decode, imports, kernel, memory, stop, together, turns, wire
 
-PARTS = {"decode": decode.rows, "aborts": aborts.rows, "wire": wire.rows, "stop": stop.rows, "bundles": bundles.rows}
+PARTS = {
+    "decode": decode.rows,
+    "turns": turns.rows,
+    "together": together.rows,
+    "aborts": aborts.rows,
+    "kernel": kernel.rows,
+    "memory": memory.rows,
+    "imports": imports.rows,
+    "wire": wire.rows,
+    "stop": stop.rows,
+    "bundles": bundles.rows,
+}
 
 
 def main() -> int:
@@ -19,7 +30,7 @@ def main() -> int:
     if unknown := [name for name in wanted if name not in PARTS]:
         sys.exit(f"No such part: {', '.join(unknown)}. There are: {', '.join(PARTS)}.")
     missed = 0
-    print(f"{'figure':<58} {'ours':>10} {'bare':>10} {'ratio':>7}  limit")
+    print(f"{'figure':<78} {'ours':>10} {'bare':>10} {'ratio':>7}  limit")
     for name in wanted:
         for row in PARTS[name]():
             print(row, flush=True)

@@ -1,116 +1,114 @@
-"""Decode speed and time to the first token: through worker and engine, and in a bare ``llama_decode`` loop."""
+"""Decode speed and time to the first token: ours, a bare loop over the C API, and llama-cpp-python's own high level."""
 
 from __future__ import annotations
 
-import ctypes
 import statistics
-import time
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.table import Row, demo_model
-from llama_widgets import protocol as p
-from llama_widgets.options import GenerationOptions
-from llama_widgets.worker import Worker
+from benchmarks.sides import sides
+from benchmarks.subjects import subjects
+from benchmarks.table import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
-TOKENS = 512
-ROUNDS = 5
-PROMPT = "Write the numbers from one to three hundred in words, separated by commas."
+    from benchmarks.sides import Side
+    from benchmarks.subjects import Subject
 
+SLICE = 32
+PASSES = {128: 6, 1024: 2, 4096: 1}
+"""How often answers of each length are made; a long one counts for the shorter ones too."""
+FIRSTS = 20
+QUESTIONS = (
+    "Write the numbers from one to three hundred in words, separated by commas.",
+    "List all cities of the world with their populations.",
+    "Tell me a very long story about a llama.",
+)
+"""The likeliest answers to these go on for ever, here; where one ends, the next is tried."""
 
-class Bare:
-    """The least that makes the same tokens: one context, greedy choice, nothing sent and nothing checked."""
-
-    def __init__(self, path: Path, n_threads: int) -> None:
-        import llama_cpp
-
-        self.c: Any = llama_cpp
-        params = llama_cpp.llama_model_default_params()
-        model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
-        context = llama_cpp.llama_context_default_params()
-        context.n_ctx, context.n_batch, context.n_threads, context.n_threads_batch = 8192, 512, n_threads, n_threads
-        self.model, self.context = model, llama_cpp.llama_init_from_model(model, context)
-        self.vocab = llama_cpp.llama_model_get_vocab(self.model)
-
-    def tokens(self, text: str) -> list[int]:
-        """Tokenise a rendered prompt."""
-        raw = text.encode()
-        room = (self.c.llama_token * (len(raw) + 8))()
-        count = self.c.llama_tokenize(self.vocab, raw, len(raw), room, len(room), False, True)
-        return list(room[:count])
-
-    def run(self, prompt: list[int], count: int) -> tuple[float, float]:
-        """Return seconds to the first token, and tokens per second after it."""
-        c = self.c
-        c.llama_memory_clear(c.llama_get_memory(self.context), True)
-        sampler = c.llama_sampler_init_greedy()
-        start = time.perf_counter()
-        array = (c.llama_token * len(prompt))(*prompt)
-        c.llama_decode(self.context, c.llama_batch_get_one(array, len(prompt)))
-        token = c.llama_sampler_sample(sampler, self.context, -1)
-        piece = ctypes.create_string_buffer(64)
-        first = time.perf_counter()
-        for _ in range(count - 1):
-            c.llama_token_to_piece(self.vocab, token, piece, len(piece), 0, False)
-            array = (c.llama_token * 1)(token)
-            c.llama_decode(self.context, c.llama_batch_get_one(array, 1))
-            token = c.llama_sampler_sample(sampler, self.context, -1)
-        end = time.perf_counter()
-        c.llama_sampler_free(sampler)
-        return first - start, (count - 1) / (end - first)
+Slices = list[tuple[float, float, float]]
+"""Seconds per token of each side, slice after slice."""
 
 
 def rows() -> Iterator[Row]:
-    """Yield decode speed and time to the first token, ours beside the bare loop's."""
-    path = demo_model()
-    worker = Worker()
-    worker.run(p.LoadModel(request_id="load", model=str(path)))
-    bare = Bare(path, _threads())
-    ours: list[tuple[float, float]] = []
-    theirs: list[tuple[float, float]] = []
-    for i in range(ROUNDS + 1):
-        # A new word in front each time, so that no prefix is reused: both read the whole prompt, and the same one.
-        prompt = f"{i}<|im_start|>user\n{PROMPT}<|im_end|>\n<|im_start|>assistant\n"
-        # Who goes first changes each time, or a drift of the machine would favour one of the two.
-        if i % 2:
-            ours.append(_ours(worker, prompt))
-        theirs.append(bare.run(bare.tokens(prompt), TOKENS))
-        if not i % 2:
-            ours.append(_ours(worker, prompt))
-    worker.close()
-    ratios = [a[1] / b[1] for a, b in zip(ours[1:], theirs[1:], strict=True)]
-    ratio = statistics.median(ratios)
-    speed, bare_speed = (statistics.median(run[1] for run in runs[1:]) for runs in (ours, theirs))
-    name = f"decode, {TOKENS} tokens, {ROUNDS} pairs"
-    yield Row(name, "tokens/s", speed, bare_speed, "ratio ≥ 0.97", ratio >= 0.97, ratio)
-    first, bare_first = (statistics.median(run[0] for run in runs[1:]) * 1000 for runs in (ours, theirs))
-    yield Row("time to first token, 25 tokens of prompt", "ms", first, bare_first)
+    """Yield a row for each length, model and opponent, and for the first token."""
+    for subject in subjects():
+        three = sides(subject.path, _threads())
+        try:
+            passes = [_pass(three, length) for length, count in PASSES.items() for _ in range(count)]
+            yield from _speeds(subject, passes)
+            yield from _firsts(subject, three)
+        finally:
+            for side in three:
+                side.close()
 
 
-def _ours(worker: Worker, prompt: str) -> tuple[float, float]:
-    """Return seconds to the first token, and tokens per second after it."""
-    times: list[float] = []
-    ended: Future[p.CompletionDone] = Future()
+def _pass(three: Sequence[Side], length: int) -> Slices:
+    """Let the sides make the same answer of ``length`` tokens, taking turns; who begins changes each time."""
+    for question in QUESTIONS:
+        try:
+            for side in three:
+                side.begin([{"role": "user", "content": question}])
+            slices = [_slice(three, number) for number in range(length // SLICE)]
+        except EOFError:
+            continue
+        finally:
+            for side in three:
+                side.end()
+        if len({side.prompt_tokens for side in three}) > 1:
+            raise RuntimeError(f"The sides read different prompts: {[side.prompt_tokens for side in three]} tokens.")
+        return slices
+    raise RuntimeError("All answers ended early: there is nothing to measure.")
 
-    def hear(event: p.Event) -> None:
-        if isinstance(event, p.CompletionChunk):
-            times.append(time.perf_counter())
-        elif isinstance(event, p.CompletionDone):
-            ended.set_result(event)
 
-    options = GenerationOptions(temperature=0, max_tokens=TOKENS)
-    start = time.perf_counter()
-    worker.submit(p.GenerateCompletion(request_id="bench", prompt=prompt, options=options), hear)
-    tokens = ended.result().usage.completion_tokens
-    return times[0] - start, (tokens - 1) / (times[-1] - times[0])
+def _slice(three: Sequence[Side], number: int) -> tuple[float, float, float]:
+    times = [0.0] * 3
+    for index in range(3):
+        at = (index + number) % 3
+        tokens, seconds = three[at].advance(SLICE)
+        times[at] = seconds / tokens
+    ours, bare, high_level = times
+    return ours, bare, high_level
+
+
+def _speeds(subject: Subject, passes: list[Slices]) -> Iterator[Row]:
+    """Compare slices of the same turn: the machine drifts less within one than over an answer."""
+    for opponent, least, name in ((1, 0.98, "bare loop"), (2, 1.0, "create_chat_completion")):
+        before = 0.0
+        for length in PASSES:
+            slices = [each for made in passes if len(made) * SLICE >= length for each in made[: length // SLICE]]
+            ratio = statistics.median(each[opponent] / each[0] for each in slices)
+            speed, other = (len(slices) / sum(each[side] for each in slices) for side in (0, opponent))
+            grows = " and growing" if opponent == 2 else ""
+            met = ratio >= least and (not grows or ratio > before)
+            what = f"{subject.name}: decode, {length:,} tokens, bare: {name}"
+            yield Row(what, "tokens/s", speed, other, f"ratio ≥ {least:g}{grows}", met, ratio)
+            before = ratio
+
+
+def _firsts(subject: Subject, three: Sequence[Side]) -> Iterator[Row]:
+    times: list[list[float]] = []
+    for number in range(FIRSTS):
+        # A new beginning each time, so that all read the whole prompt.
+        messages: list[dict[str, Any]] = [
+            {"role": "system", "content": f"{number}: you are brief."},
+            {"role": "user", "content": "Why is the sky blue?"},
+        ]
+        taken = [0.0] * 3
+        for index in range(3):
+            at = (index + number) % 3
+            taken[at] = three[at].begin(messages) * 1000
+            three[at].end()
+        times.append(taken)
+    for opponent, name, limit in ((1, "bare loop", None), (2, "create_chat_completion", 0.7)):
+        ratio = statistics.median(taken[0] / taken[opponent] for taken in times)
+        ours, other = (statistics.median(taken[side] for taken in times) for side in (0, opponent))
+        what = f"{subject.name}: first token of a short prompt, bare: {name}"
+        yield Row(what, "ms", ours, other, f"ratio ≤ {limit}" if limit else "", not limit or ratio <= limit, ratio)
 
 
 def _threads() -> int:
-    """Return the number of threads that "auto" means here."""
-    from llama_widgets.engines.native import default_threads
+    """Return as many threads as there are cores: what else runs here waits for its turn."""
+    from llama_widgets.engines.native import physical_cores
 
-    return default_threads()
+    return physical_cores()

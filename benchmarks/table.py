@@ -41,7 +41,7 @@ class Row:
         quotient = self.ratio or (self.ours / self.bare if self.bare else None)
         ratio = f"{quotient:>7.3f}" if quotient else f"{'':>7}"
         limit = f"{self.limit}{'' if self.met else '  MISSED'}"
-        return f"{self.name + ', ' + self.unit:<58} {self.ours:>10.4g} {bare} {ratio}  {limit}"
+        return f"{self.name + ', ' + self.unit:<78} {self.ours:>10.4g} {bare} {ratio}  {limit}"
 
 
 def demo_model() -> Path:
