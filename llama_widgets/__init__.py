@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .library.downloads import download
     from .library.job import Job
     from .library.local import Model, models
-    from .shortcuts import embed, status
+    from .shortcuts import complete, embed, status
     from .widgets.download import DownloadProgress
     from .widgets.panel import ChatPanel
     from .widgets.selector import ModelSelector
@@ -43,6 +43,7 @@ _HOMES = {
     "Status": ".activity",
     "Tool": ".chat.tools",
     "Worker": ".worker",
+    "complete": ".shortcuts",
     "download": ".library.downloads",
     "embed": ".shortcuts",
     "errors": "",
@@ -63,6 +64,7 @@ __all__ = [
     "Tool",
     "Worker",
     "__version__",
+    "complete",
     "download",
     "embed",
     "errors",

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from . import protocol as p
 from .chat.conversation import model_text
+from .chat.reply import Reply
+from .chat.settings import Settings
 from .errors import GenerationError, ParameterError
 from .options import LoadOptions
 from .requests import new_id
@@ -19,6 +21,76 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .activity import Status
+
+
+def complete(
+    prompt: str,
+    suffix: str | None = None,
+    model: object = None,
+    *,
+    worker: Worker | None = None,
+    **options: Any,  # noqa: ANN401 - checked against GenerationOptions
+) -> Reply:
+    """Go on with a text as it stands, without a chat template, and wait for it.
+
+    Parameters
+    ----------
+    prompt : str
+        What to go on with.
+    suffix : str, optional
+        What follows: the model fills in what stands between the two, if it was made for that.
+    model : str or path or Model, optional
+        Who does it, by default the model in memory. It is loaded if it is not, in place of the one that is.
+    worker : Worker, optional
+        By default the one that all conversations of this process share.
+    **options
+        As in ``GenerationOptions``: max_tokens, temperature, stop, json_schema, top_logprobs, ...
+
+    Returns
+    -------
+    Reply
+        What comes next; without the prompt.
+
+    Raises
+    ------
+    ParameterError
+        If an option is wrong, or the model cannot fill in the middle.
+    NoModelError
+        If no model is named and none is in memory.
+    GenerationError
+        If it cannot be done.
+
+    Examples
+    --------
+    >>> lw.complete("one, two, three,", max_tokens=2, temperature=0).text  # doctest: +SKIP
+    ' four,'
+    """
+    if wrong := [text for text in cast("list[object]", [prompt, suffix or ""]) if not isinstance(text, str)]:
+        msg = f"A prompt must be text, not {type(wrong[0]).__name__}."
+        raise ParameterError(msg, "For example lw.complete('one, two, three,').")
+    settings = Settings().changed(options)
+    if settings != (only := Settings(options=settings.options, schema=settings.schema)):
+        changed = next(name for name in options if getattr(settings, name) != getattr(only, name))
+        msg = f"{changed!r} is an option of a conversation."
+        raise ParameterError(msg, "Ask a Chat, or leave it out.")
+    named = model_text(model) or None
+    done = cast(
+        "p.CompletionDone",
+        (worker or shared()).run(
+            p.GenerateCompletion(
+                request_id=new_id(), prompt=prompt, suffix=suffix, options=settings.options, model=named
+            )
+        ),
+    )
+    return Reply(
+        text=done.text,
+        stop_reason=done.stop_reason,
+        usage=done.usage,
+        timings=done.timings,
+        model=named or "",
+        logprobs=done.logprobs,
+        schema=settings.schema,
+    )
 
 
 def embed(

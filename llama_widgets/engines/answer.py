@@ -178,7 +178,7 @@ class Answer:
         self.close()
         self._give(self._text.flush(), at_end=True)
         text, calls = self._calls()
-        if calls and reason in ("eos", "stop"):
+        if calls and reason != "abort":
             reason = "tool_calls"
         self._emit(
             CompletionDone(
@@ -251,7 +251,9 @@ class Answer:
         text, written = "".join(self._parts["text"]), "".join(self._parts["call"])
         if not isinstance(self.command, GenerateChatCompletion) or not written:
             return text, []
-        calls = self._model.template.tools.parse(written, self.command.tools)
+        tools = self._model.template.tools
+        whole = written.rpartition(tools.close)[0] + tools.close if tools.close else ""  # the last one may be cut
+        calls = tools.parse(written, self.command.tools) or tools.parse(whole, self.command.tools)
         if not calls:
             self._chunk(written, "text")
             return text + written, []

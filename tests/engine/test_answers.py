@@ -114,11 +114,11 @@ def test_a_tool_that_is_required_is_called_with_what_its_schema_allows(bench: Be
         [{"role": "user", "content": "How is the weather in Rome for 3 days?"}],
         tools=[WEATHER],
         tool_choice="required",
-        max_tokens=400,
+        max_tokens=70,  # a model of this size repeats itself: what is cut off of the last call does no harm
     )
     assert done.stop_reason == "tool_calls"
     assert len({call["id"] for call in done.tool_calls}) == len(done.tool_calls)
-    call = done.tool_calls[0]  # a model of this size repeats itself, as often as it may
+    call = done.tool_calls[0]
     assert call["name"] == "get_weather"
     assert call["arguments"]["city"] in ("Paris", "Rome")
     assert call["arguments"]["days"] in range(1, 10)

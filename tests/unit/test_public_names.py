@@ -117,3 +117,26 @@ def test_asking_for_the_status_starts_nothing(monkeypatch: pytest.MonkeyPatch) -
     assert (status.model, status.running, status.queued) == (None, [], [])
     assert threading.active_count() == before
     assert "no model" in str(status)
+
+
+def test_a_text_is_continued_without_a_conversation(worker: Worker) -> None:
+    reply = lw.complete("one two", model="m.gguf", worker=worker, max_tokens=5)
+    assert (reply.text, reply.stop_reason, reply.model) == ("two one ", "eos", "m.gguf")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"prompt": 3}, "int"),
+        ({"prompt": "a", "suffix": 3}, "int"),
+        ({"prompt": "a", "warmth": 3}, "warmth"),
+        ({"prompt": "a", "temperature": -1}, "temperature"),
+        ({"prompt": "a", "thinking": True}, "thinking"),
+        ({"prompt": "a", "tools": [len]}, "tools"),
+    ],
+    ids=str,
+)
+def test_what_no_text_is_continued_with(worker: Worker, arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(lw.errors.ParameterError, match=words) as error:
+        lw.complete(**arguments, model="m.gguf", worker=worker)
+    assert error.value.hint
