@@ -191,6 +191,18 @@ def _allowed(grammar: Any, n_vocab: int) -> np.ndarray[Any, np.dtype[np.bool]]: 
     return np.asarray(np.isfinite(data["logit"]))
 
 
+@pytest.mark.parametrize(
+    "grammar", ["root ::= [^ ] .*", "root ::= [0-9]+", 'root ::= "No" | "Ye" .* | "Maybe"', "root ::= .{1,2}"]
+)
+def test_the_likeliest_of_what_is_allowed_is_drawn(asked: Desk, grammar: str) -> None:
+    model, logits = asked.model, asked.logits
+    constraint = Constraint(Grammar(grammar), model)
+    allowed = [token for token in range(model.n_vocab) if constraint.allows(token)]
+    best = max(allowed, key=lambda token: logits[token])
+    for options in ({"temperature": 0.0}, {"top_k": 1}, {"temperature": 0.0, "repeat_penalty": 1.0001}):
+        assert asked.draws(1, Grammar(grammar), **options) == [best]
+
+
 def test_what_is_refused_is_not_counted_as_drawn(asked: Desk) -> None:
     """The penalties know only what is in the answer."""
     zebra = asked.token(" zebra")
@@ -347,3 +359,5 @@ def test_of_several_triggers_the_first_in_the_text_counts(asked: Desk) -> None:
     assert constraint.waiting is False
     assert constraint.allows(asked.token("!"))
     assert not constraint.allows(asked.token("a"))
+    both_in_one_token = Grammar('root ::= " Paris!"', triggers=("ris", " P"))
+    assert Constraint(both_in_one_token, asked.model).accept(asked.token(" Paris"))
