@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import statistics
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -40,7 +41,7 @@ def rows() -> Iterator[Row]:
     for subject in subjects():
         with tempfile.TemporaryDirectory() as folder:
             os.environ["JUPYTER_PATH"] = str(kernelspec(Path(folder)))
-            kernel = Kernel("benchmark", cwd=folder)
+            kernel = Kernel("benchmark", cwd=folder, stderr=subprocess.DEVNULL)
             try:
                 yield _row(subject, kernel)
             finally:

@@ -27,16 +27,14 @@ BEFORE = 64
 
 
 class Asked:
-    """A request, the times of its tokens, and its end."""
+    """A request, the times when its tokens came, and its end."""
 
     def __init__(self, worker: Worker, subject: Subject, name: str, text: str, max_tokens: int | None) -> None:
         self.times: list[float] = []
         self.future: Future[p.CompletionDone] = Future()
-        self._counted = self._tokens = 0
         self._reached: Future[None] = Future()
         options = GenerationOptions(temperature=0, max_tokens=max_tokens, logit_bias=subject.endless)
         messages: list[dict[str, Any]] = [{"role": "user", "content": text}]
-        self.started = time.perf_counter()
         command = p.GenerateChatCompletion(request_id=name, messages=messages, options=options)
         worker.submit(command, self._hear)
 
@@ -128,10 +126,10 @@ def _join(subject: Subject, worker: Worker) -> Iterator[Row]:
 
 
 def _reading(subject: Subject, worker: Worker, text: str) -> float:
-    """Return the seconds until the first token after a prompt."""
-    asked = Asked(worker, subject, "joining", text, 1)
-    asked.end()
-    return asked.times[0] - asked.started
+    """Return the seconds until a prompt is read and the first token after it drawn."""
+    start = time.perf_counter()
+    Asked(worker, subject, "joining", text, 1).end()
+    return time.perf_counter() - start
 
 
 def _order(number: int) -> tuple[bool, bool]:
