@@ -88,10 +88,13 @@ class Constraint:
             may[_END] = ends(state)
             first = _bytes(state)
             may[0x80:_END] = first[0x80]
+            may[:0x80, _NO_TEXT] = first[:0x80]
+            # Within a text, all characters lead to the same state.
+            after: dict[State, list[int]] = {}
             for byte in np.flatnonzero(first[:0x80]).tolist():
-                after = self._follower.read(state, chr(byte))
-                may[byte, :_END] = _bytes(after)
-                may[byte, _NO_TEXT] = True
+                after.setdefault(self._follower.read(state, chr(byte)), []).append(byte)
+            for second, bytes_ in after.items():
+                may[bytes_, :_END] = _bytes(second)
         return np.flatnonzero(may[self._starts[:, 0], self._starts[:, 1]])
 
     def _after(self, token: int) -> _Place | None:
@@ -162,16 +165,20 @@ def _starts(model: Model) -> np.ndarray[tuple[int, int], np.dtype[np.uint16]]:
     if model not in _cache:
         vocab = llama_cpp.llama_model_get_vocab(model.handle)
         assert vocab is not None  # noqa: S101 - every model has one
-        _cache[model] = np.array([_start(model, vocab, token) for token in range(model.n_vocab)], np.uint16)
+        found = [_start(model, vocab, token) for token in range(model.n_vocab)]
+        end = llama_cpp.llama_vocab_eos(vocab)  # the only one that may have a text
+        if end >= 0:
+            found[end] = (_END, _NO_TEXT)
+        _cache[model] = np.array(found, np.uint16)
     return _cache[model]
 
 
 def _start(model: Model, vocab: llama_cpp.llama_vocab_p, token: int) -> tuple[int, int]:
     # Not all pieces are asked of the model, which keeps what it has told.
-    if llama_cpp.llama_vocab_is_eog(vocab, token):
-        return _END, _NO_TEXT
     size = llama_cpp.llama_token_to_piece(vocab, token, _buffer, len(_buffer), 0, False)
-    piece = _buffer.raw[:size] if size > 0 else model.piece(token) or b""
+    piece = _buffer.raw[:size] if size > 0 else model.piece(token)
+    if piece is None:
+        return _END, _NO_TEXT
     return piece[0] if piece else _NO_TEXT, piece[1] if len(piece) > 1 else _NO_TEXT
 
 
