@@ -229,6 +229,9 @@ class Segmenter:
         if not message and len(self._held) < _LONGEST_HEADER and _begins_header(self._held):
             return False
         if not message or not header.lstrip().startswith(_HEADERS):
+            begun = len(self._held) - len(self._held.lstrip()) + 1  # so that it is not taken for a header again
+            self._give("text", self._held[:begun])
+            self._held = self._held[begun:]
             self._enter(self._in_text)
             return True
         self._held = rest + self._held[_LONGEST_HEADER:]

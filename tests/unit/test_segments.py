@@ -55,7 +55,7 @@ def vocabulary(tags: Tags) -> list[str]:
     """What answers are made of to be difficult: tags, halves of tags, and what is around them."""
     texts = [*tags.texts(), *tags.starts, "<|call|>", "analysis", " to=functions.f", "final", "{", '"', "to"]
     halves = [half for text in texts for half in (text[: len(text) // 2], text[len(text) // 2 :])]
-    return [*texts, *halves, " ", "\n", "a", "é", "<", "</", "[", "|"]
+    return [*texts, *halves, " ", "\n", "a", "x" * 300, "é", "<", "</", "[", "|"]
 
 
 @given(st.data(), st.sampled_from(sorted(FORMATS)), st.booleans())
@@ -129,6 +129,8 @@ def test_text_without_a_tag_at_its_beginning_is_text_as_it_is(text: str) -> None
         ("gpt-oss", '<|channel|>final <|constrain|>json<|message|>{"a": 1}', [("text", '{"a": 1}')]),
         ("gpt-oss", "Yes, without a header.", [("text", "Yes, without a header.")]),
         ("gpt-oss", "<|channel|>ana", []),
+        ("gpt-oss", "No header<|message|>at all", [("text", "No header<|message|>at all")]),
+        ("gpt-oss", f"<|channel|>{'x' * 300}<|message|>y", [("text", f"<|channel|>{'x' * 300}<|message|>y")]),
         ("nothing", "<think>hm</think>Yes.", [("text", "<think>hm</think>Yes.")]),
     ],
 )

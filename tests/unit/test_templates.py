@@ -181,6 +181,8 @@ def test_a_system_message_that_is_refused_goes_to_the_user() -> None:
 def test_a_system_message_that_is_dropped_goes_to_the_user() -> None:
     assert rendered(DROPS_SYSTEM, SYSTEM, HELLO) == "[Be kind.\n\nHello]"
     assert rendered(DROPS_SYSTEM, HELLO, SYSTEM) == "[Hello][Be kind.]"
+    answer = {"role": "assistant", "content": "Good day"}
+    assert rendered(DROPS_SYSTEM, SYSTEM, answer, HELLO) == "(Good day)[Be kind.\n\nHello]"
 
 
 def test_a_system_message_that_is_known_stays_one() -> None:
@@ -314,7 +316,7 @@ def test_a_name_that_is_none_is_refused_with_those_that_are() -> None:
 
 def test_the_variant_for_tools_is_used_when_there_are_tools() -> None:
     both = template(CHATML, variants={"tool_use": QWEN3})
-    assert "Tells the weather." in both.render([HELLO], "auto", [TOOL])
+    assert "Call with" in both.render([HELLO], "auto", [TOOL])
     assert both.render([HELLO], "auto") == rendered(CHATML, HELLO)
     assert both.supports["tools"]
     assert not template(CHATML).supports["tools"]
@@ -439,6 +441,19 @@ def test_calls_one_at_a_time_where_the_template_takes_no_more() -> None:
     prompt = rendered(GPT_OSS, *ASKED, tools=[TOOL])
     places = [prompt.index(text) for text in ('{"city": "Rome"}', '"sun"', '{"city": "Lyon"}', '"rain"')]
     assert places == sorted(places)
+
+
+def test_calls_that_have_no_results_yet() -> None:
+    prompt = rendered(LLAMA, *ASKED[:2], tools=[TOOL])
+    assert prompt.index('{"city": "Rome"}') < prompt.index('{"city": "Lyon"}')
+
+
+def test_templates_are_told_whose_result_it_is() -> None:
+    source = QWEN3.replace(
+        "message.content + '\\n</tool_response>",
+        "message.name + message.tool_call_id + message.content + '\\n</tool_response>",
+    )
+    assert "weathercall-2rain" in rendered(source, *ASKED, tools=[TOOL])
 
 
 def test_ids_are_numbers_of_nine_digits_where_the_template_wants_them() -> None:
