@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import re
 from typing import TYPE_CHECKING, Literal
 
 import llama_cpp  # noqa: TID253 - this module is imported late
@@ -11,6 +10,7 @@ import numpy as np
 
 from ..errors import ContextError, EngineError, InvalidModelError
 from . import native
+from .buffers import measured
 from .parameters import context_params
 
 if TYPE_CHECKING:
@@ -67,13 +67,14 @@ class Context:
         memory = llama_cpp.llama_get_memory(handle)
         if memory is None:
             self.close()
-            msg = "The model keeps nothing of what it read: it makes embeddings and cannot answer."
+            msg = "it keeps nothing of what it reads"
             raise InvalidModelError(msg, "Choose a model for text or chat.")
         self._memory = memory
         self.n_ctx = int(llama_cpp.llama_n_ctx(handle))
         self.n_seq_max = int(llama_cpp.llama_n_seq_max(handle))
         self.n_batch = int(llama_cpp.llama_n_batch(handle))
-        self.memory = _buffer_bytes("\n".join(line for _, line in lines))
+        needs = measured(lines, 0)
+        self.memory = needs.total if needs else 0
         self.can_cut = not model.keeps_state
         self._window = 0 if options.swa_full else int(llama_cpp.llama_model_n_swa(model.handle))
         self._batch = _Batch(self.n_batch)
@@ -110,7 +111,11 @@ class Context:
 
         Where they cannot be removed, or what they would have to look back on is gone, all are forgotten.
         """
-        if length and llama_cpp.llama_memory_seq_rm(self._memory, sequence, length, -1) and self._whole(sequence):
+        if (
+            length
+            and llama_cpp.llama_memory_seq_rm(self._memory, sequence, length, -1)
+            and self._holds(sequence, length)
+        ):
             return length
         llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         return 0
@@ -118,16 +123,20 @@ class Context:
     def copy(self, source: int, target: int, length: int) -> int:
         """Let the empty sequence ``target`` begin with ``length`` tokens of ``source``; return how many it has then."""
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length if self.can_cut else -1)
-        return length if self._whole(target) else self.cut(target, 0)
+        return length if self._holds(target, length) else self.cut(target, 0)
 
     def clear(self) -> None:
         """Forget everything: whose each cell is, not what is in it, which nobody looks at any more."""
         llama_cpp.llama_memory_clear(self._memory, False)
 
-    def _whole(self, sequence: int) -> bool:
-        """Return whether all is there that the next token looks at: with a sliding window not all that was read."""
+    def _holds(self, sequence: int, length: int) -> bool:
+        """Return whether ``length`` tokens are there, with all that the next one looks at.
+
+        With a sliding window the older ones are gone. A copy of a running state may have read on meanwhile.
+        """
         first, last = self.positions(sequence)
-        return not self.can_cut or first <= max(0, last + 1 - self._window if self._window else 0)
+        start = max(0, length + 1 - self._window) if self._window else 0
+        return last == length - 1 and (first <= start or not self.can_cut)
 
     # Evaluation
 
@@ -211,9 +220,3 @@ class _Batch:
     def of(self, count: int) -> llama_cpp.llama_batch:
         self._batch.n_tokens = count
         return self._batch
-
-
-def _buffer_bytes(log: str) -> int:
-    """Add up the buffers of a context from its log; llama.cpp has no function that tells their sizes."""
-    sizes = re.findall(r"(?:KV|RS|output|compute) buffer size = +([\d.]+) MiB", log)
-    return round(sum(map(float, sizes)) * 1024 * 1024)

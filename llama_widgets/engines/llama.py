@@ -39,6 +39,7 @@ class LlamaEngine:
         self._context: Context | None = None
         self._options: LoadOptions | None = None
         self._needs: Needs | None = None
+        self._mute = ""  # why the model makes embeddings only
         self.scheduler: Scheduler | None = None
 
     @property
@@ -72,7 +73,8 @@ class LlamaEngine:
             progress = _load_progress(command.request_id, emit, cancel)
             self._model = model = Model(path, params, progress, options.chat_template)
             self._adapters = Adapters(model, options.lora)
-            if not model.why_not_a_chat_model:
+            self._mute = model.why_not_a_chat_model
+            if not self._mute:
                 self._make_context(options, (plan.n_ctx, *plan.smaller))
             if cancel.requested:
                 raise _Cancelled
@@ -83,22 +85,21 @@ class LlamaEngine:
             self.unload()
             raise
         self._options, self._needs = options, plan.needs
-        for warning in _warnings(path, model, self._context):
+        for warning in self._warnings(path, model):
             emit(Info(request_id=command.request_id, level="warning", message=warning))
         return self._loaded_event(command, path, model)
 
     def create_context(self, options: LoadOptions, cancel: Cancel) -> dict[str, Any]:  # noqa: ARG002 - it takes 20 ms
         """Replace the context of the loaded model; if that fails, the one before is made again."""
-        context, before = self._context, self._options
-        if self._model is None or context is None or before is None:
-            raise _no_model()
+        model, context, _ = self._answering()
+        before = self._options or options
         if self.active:
             msg = "The context is in use."
             raise BusyError(msg, "Wait for the answers that are being made, or stop them.")
-        plan = self._plan(self._model.path, options)
+        plan = self._plan(model.path, options)
         context.close()
         try:
-            made = self._make_context(options, (plan.n_ctx, *plan.smaller))
+            self._make_context(options, (plan.n_ctx, *plan.smaller))
         except BaseException:
             try:
                 self._make_context(before, (context.n_ctx,))
@@ -107,7 +108,8 @@ class LlamaEngine:
                 raise
             raise
         self._options, self._needs = options, plan.needs
-        return {"n_ctx": made.n_ctx, "n_seq_max": made.n_seq_max, "memory": self._memory}
+        _, context, _ = self._answering()
+        return {"n_ctx": context.n_ctx, "n_seq_max": context.n_seq_max, "memory": self._memory}
 
     def unload(self) -> None:
         """Free model and context."""
@@ -143,12 +145,7 @@ class LlamaEngine:
 
     def submit(self, command: Generate, emit: Callable[[Event], None], cancel: Cancel) -> None:
         """Take a request to answer together with the others."""
-        model, context, scheduler = self._model, self._context, self.scheduler
-        if model is None:
-            raise _no_model()
-        if context is None or scheduler is None:
-            msg = f"The model cannot answer: {model.why_not_a_chat_model}."
-            raise InvalidModelError(msg, "Choose a model for text or chat.")
+        model, context, scheduler = self._answering()
         if (
             isinstance(command, GenerateChatCompletion)
             and command.thinking != "auto"
@@ -181,6 +178,16 @@ class LlamaEngine:
 
     # Parts
 
+    def _answering(self) -> tuple[Model, Context, Scheduler]:
+        """Return what answers, or raise why nothing does."""
+        model, context, scheduler = self._model, self._context, self.scheduler
+        if model is None:
+            raise _no_model()
+        if context is None or scheduler is None:
+            msg = f"The model cannot answer: {self._mute}."
+            raise InvalidModelError(msg, "Choose a model for text or chat.")
+        return model, context, scheduler
+
     def _plan(self, path: Path, options: LoadOptions) -> Plan:
         """Plan what is to take the place of what is there."""
         needs = self._needs
@@ -191,8 +198,8 @@ class LlamaEngine:
         weights = self._model.size if self._model is not None else 0
         return weights + (self._context.memory if self._context is not None else 0)
 
-    def _make_context(self, options: LoadOptions, sizes: tuple[int, ...]) -> Context:
-        """Make a context of the first of ``sizes`` that llama.cpp finds memory for."""
+    def _make_context(self, options: LoadOptions, sizes: tuple[int, ...]) -> None:
+        """Make a context of the first of ``sizes`` that llama.cpp finds memory for, if the model can chat."""
         model = self._model
         assert model is not None  # noqa: S101 - it was loaded
         size, *smaller = sizes
@@ -201,9 +208,11 @@ class LlamaEngine:
         except ContextError:
             if not smaller:
                 raise
-            return self._make_context(options, tuple(smaller))
-        self._context, self.scheduler = context, Scheduler(context)
-        return context
+            self._make_context(options, tuple(smaller))
+        except InvalidModelError as error:
+            self._mute = error.message
+        else:
+            self._context, self.scheduler = context, Scheduler(context)
 
     def _loaded_event(self, command: LoadModel, path: Path, model: Model) -> ModelLoaded:
         context = self._context
@@ -228,6 +237,22 @@ class LlamaEngine:
             },
         )
 
+    def _warnings(self, path: Path, model: Model) -> list[str]:
+        context = self._context
+        if context is None:
+            return [f"{path.name} makes embeddings and cannot answer: {self._mute}."]
+        warnings = []
+        if problem := model.template.problem:
+            warnings.append(f"{path.name} is used with a plain template, User: ... Assistant: ..., because {problem}.")
+        if model.unlocked:
+            warnings.append("use_mlock has no effect: this process may not lock that much memory (see ulimit -l).")
+        if context.n_ctx > model.n_ctx_train:
+            warnings.append(
+                f"The context of {context.n_ctx:,} tokens is longer than the {model.n_ctx_train:,} the model was "
+                "trained on; answers may get worse beyond."
+            )
+        return warnings
+
 
 def _load_progress(request_id: str, emit: Callable[[Event], None], cancel: Cancel) -> Callable[[float], None]:
     """Return what llama.cpp tells the part that is loaded: an event for each thousandth, not for each tensor."""
@@ -243,21 +268,6 @@ def _load_progress(request_id: str, emit: Callable[[Event], None], cancel: Cance
             emit(Progress(request_id=request_id, operation="load", done=done, total=1000))
 
     return on_progress
-
-
-def _warnings(path: Path, model: Model, context: Context | None) -> list[str]:
-    if context is None:
-        return [f"{path.name} makes embeddings and cannot answer: {model.why_not_a_chat_model}."]
-    warnings = []
-    if model.template.problem:
-        problem = model.template.problem
-        warnings.append(f"{path.name} is used with a plain template, User: ... Assistant: ..., because {problem}.")
-    if context.n_ctx > model.n_ctx_train:
-        warnings.append(
-            f"The context of {context.n_ctx:,} tokens is longer than the {model.n_ctx_train:,} the model was trained "
-            "on; answers may get worse beyond."
-        )
-    return warnings
 
 
 def _no_model() -> NoModelError:

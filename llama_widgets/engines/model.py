@@ -34,6 +34,11 @@ class Model:
     chat_template : str, optional
         A Jinja template, or the name of one of the model's variants, instead of the model's own.
 
+    Attributes
+    ----------
+    unlocked : bool
+        Whether the system refused to keep the weights from being swapped out, as was asked.
+
     Raises
     ------
     ModelError
@@ -61,6 +66,7 @@ class Model:
         with native.log.capture() as lines:
             handle = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
         self._handle: llama_cpp.llama_model_p | None = handle
+        self.unlocked = any("failed to mlock" in line for _, line in lines)
         if raised:
             self.close()
             raise raised[0]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _FIRST_SLICE = 8
 _LEAST_SLICE = 4
-_SLOWER = 4.0
+_SLOWER = 3.0
 """How much longer than a step without a prompt, beyond that step itself, one with a slice may take."""
 _WORTH_WAITING = 8
 _GROWTH = 32
@@ -38,7 +38,7 @@ class Scheduler:
     Notes
     -----
     Each step is one batch. An answer that draws adds one token to it; what is left of the batch goes to the prompts,
-    in the order they came. Where answers draw, a prompt gets slices that make a step about five times as long, so that
+    in the order they came. Where answers draw, a prompt gets slices that make a step about four times as long, so that
     they keep flowing. An answer for which there is no sequence, or no memory, waits.
 
     A model is not asked to compute what it is computing: of prompts that come together and begin alike, the first is
@@ -51,6 +51,7 @@ class Scheduler:
         self.waiting: deque[Answer] = deque()
         self.running: list[Answer] = []
         self._pace = _Pace()
+        self._most = context.n_seq_max
 
     @property
     def active(self) -> bool:
@@ -135,6 +136,8 @@ class Scheduler:
         """Return whether it fits beside those who run. They grow, so it may still have to make room for them later."""
         if not self.running:
             return True
+        if len(self.running) >= self._most:
+            return False
         answer.shared = max(common(other.tokens, answer.tokens) for other in self.running)
         used = sum(len(other.tokens) - other.shared + _GROWTH for other in self.running)
         return used + len(answer.tokens) - answer.shared + _GROWTH <= self._context.n_ctx
@@ -201,6 +204,7 @@ class Scheduler:
         self.running.remove(youngest)
         self._release(youngest, forget=True)
         self.waiting.appendleft(youngest)
+        self._most = len(self.running)  # until one of them leaves: else it could come and go for ever
 
     def _cut_back(self, answer: Answer) -> None:
         if answer.sequence is not None:
@@ -238,6 +242,7 @@ class Scheduler:
             self.cache.forget(answer.sequence)
         self.cache.release(answer.sequence)
         answer.sequence = None
+        self._most = self._context.n_seq_max
 
 
 class _Pace:

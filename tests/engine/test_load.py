@@ -21,7 +21,7 @@ from llama_widgets.errors import (
     ParameterError,
 )
 from llama_widgets.options import LoadOptions
-from llama_widgets.protocol import Info, Progress
+from llama_widgets.protocol import Embed, Info, Progress
 
 from . import tiny
 
@@ -264,3 +264,19 @@ def test_a_file_that_may_not_be_read(empty: Bench, tmp_path: Path, forbidden: st
     folder.chmod(0o755)
     path.chmod(0o644)
     assert empty.load(path).n_ctx == tiny.N_CTX_TRAIN
+
+
+def test_a_model_that_only_makes_embeddings_is_loaded_and_says_so(empty: Bench, tmp_path: Path) -> None:
+    loaded = empty.load(tiny.write(tmp_path / "embedder.gguf", "bert"))
+    assert (loaded.supports["chat"], loaded.supports["embeddings"], loaded.n_ctx) == (False, True, 0)
+    assert "embedder.gguf makes embeddings" in next(event.message for event in empty.events if isinstance(event, Info))
+
+    with pytest.raises(InvalidModelError, match="cannot answer"):
+        empty.complete("Hello")
+    with pytest.raises(InvalidModelError, match="cannot answer"):
+        empty.engine.create_context(LoadOptions(), empty.cancel)
+    done = empty.engine.embed(Embed(request_id="e", texts=["one", "two", "three"]), empty.cancel)
+    assert done.shape == [3, tiny.WIDTH]
+    empty.engine.unload()
+    with pytest.raises(NoModelError):
+        empty.engine.embed(Embed(request_id="e", texts=["one"]), empty.cancel)
