@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _FORBIDDEN = -100.0
 _MIROSTAT_M = 100
 _LEAST_LIKELY = 1e-30
+_MOST_LOOKED_BACK = 2**20
 _LIKELIEST = 512
 _BLOCK = 16
 
@@ -54,7 +55,7 @@ class Sampler:
     Raises
     ------
     ParameterError
-        If an option names tokens in a way that cannot be.
+        If ``logit_bias`` names no text, or gives no number.
     GrammarError
         If no answer can be held to the grammar.
     """
@@ -69,12 +70,12 @@ class Sampler:
         self._all = np.arange(0 if grammar is None else model.n_vocab, dtype=np.int32)
         self._candidates = np.empty(len(self._all), _CANDIDATE)
         bias = _logit_bias(options.logit_bias, model)
-        window = max(model.n_ctx_train, len(prompt))
-        self._chain: llama_cpp.llama_sampler_p | None = _chain(options, model, bias, window)
+        window = min(max(model.n_ctx_train, len(prompt)), _MOST_LOOKED_BACK)
+        self._handle: llama_cpp.llama_sampler_p | None = _chain(options, model, bias, window)
         back = _looks_back(options, window)
         self._remembers = back > 0
         for token in prompt[max(0, len(prompt) - back) :]:
-            llama_cpp.llama_sampler_accept(self._chain, token)
+            llama_cpp.llama_sampler_accept(self._handle, token)
 
     @property
     def ended(self) -> bool:
@@ -136,9 +137,16 @@ class Sampler:
 
     def close(self) -> None:
         """Free the samplers."""
-        if self._chain is not None:
-            llama_cpp.llama_sampler_free(self._chain)
-            self._chain = None
+        if self._handle is not None:
+            llama_cpp.llama_sampler_free(self._handle)
+            self._handle = None
+
+    @property
+    def _chain(self) -> llama_cpp.llama_sampler_p:
+        if self._handle is None:  # with which llama.cpp would end the process
+            msg = "the sampler is closed"
+            raise RuntimeError(msg)
+        return self._handle
 
     def _sample(self, ctx: llama_cpp.llama_context_p, index: int) -> int:
         return int(llama_cpp.llama_sampler_sample(self._chain, ctx, index))

@@ -317,6 +317,14 @@ def test_a_grammar_wins_over_a_bias_that_forbids_all_it_allows(open_end: Desk, o
     assert open_end.text(open_end.draws(1, grammar, logit_bias=bias, **options)) in set("abc")
 
 
+def test_a_closed_sampler_says_so(desk: Desk) -> None:
+    with desk.sampler() as sampler:
+        sampler.close()
+        for call in (lambda: sampler.draw(desk.context, LAST), lambda: sampler.accept(1)):
+            with pytest.raises(RuntimeError, match="closed"):
+                call()
+
+
 def test_nothing_is_left_behind_by_a_sampler_that_cannot_be_made(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     counts: Counter[str] = Counter()
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt  # noqa: TC003 - pydantic looks at annotations
+import enum
 import json
 import re
+import uuid  # noqa: TC003
 from random import Random
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import jsonschema
+import pydantic
 import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
@@ -148,6 +152,8 @@ FINE: list[tuple[Schema, list[str], list[str]]] = [
     ({"type": ["integer", "null", "string"], "minimum": 3, "maxLength": 2}, ["3", "null", '"ab"'], ["2", '"abc"']),
     ({"minLength": 2, "minimum": 5}, ["5", '"ab"'], ["4", '"a"', "null"]),
     ({"oneOf": [{"type": "string"}, {"type": "integer"}]}, ['"a"', "1"], ["null"]),
+    ({"oneOf": [NULL, {"allOf": [{"enum": [1]}, {"enum": [2]}]}]}, ["null"], ["1", "2"]),
+    ({"anyOf": [NULL, {"type": "string", "pattern": "(?!a)"}]}, ["null"], ['"b"']),
     (
         {
             "oneOf": [
@@ -219,6 +225,52 @@ def test_what_comes_out_fulfils_the_schema(schema: Schema, whole: list[str], ref
     assert len(found) >= 15
     for text in found:
         validator.validate(json.loads(text))
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Cat(pydantic.BaseModel):
+    kind: Literal["cat"] = "cat"
+    lives: int = pydantic.Field(gt=0, le=9)
+
+
+class Dog(pydantic.BaseModel):
+    kind: Literal["dog"] = "dog"
+    friends: list[Pet] = pydantic.Field(default=[], max_length=2)
+
+
+Pet = Annotated[Cat | Dog, pydantic.Field(discriminator="kind")]
+
+
+class Person(pydantic.BaseModel):
+    """Of all that pydantic writes into schemas."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+    name: Annotated[str, pydantic.StringConstraints(min_length=1, max_length=8)]
+    code: Annotated[str, pydantic.StringConstraints(pattern=r"^[a-z]{2}\d$")]
+    age: int | None = pydantic.Field(None, ge=0, le=150, description="In years.")
+    share: float = pydantic.Field(ge=0, lt=1)
+    colour: Colour
+    born: dt.date
+    seen: dt.datetime
+    nap: dt.timedelta
+    id: uuid.UUID
+    home: pydantic.HttpUrl
+    pet: Pet
+    point: tuple[int, str]
+    counts: dict[str, int]
+    parent: Person | None = None
+
+
+def test_models_of_pydantic_take_what_comes_out_of_their_schemas() -> None:
+    grammar, random = follower(schema_rules(Person.model_json_schema(), "root")), Random(0)
+    found = [walked for _ in range(60) if (walked := walk(grammar, random)) is not None]
+    assert len(found) >= 20
+    people = [Person.model_validate_json(text) for text in found]
+    assert {type(person.pet) for person in people} == {Cat, Dog}
 
 
 def test_lists_of_items_in_older_drafts_are_tuples() -> None:

@@ -41,7 +41,11 @@ def refusal(what: str, where: str, hint: str = "") -> GrammarError:
 
 
 class Impossible(Exception):  # noqa: N818 - it may be right within one of several alternatives
-    """Nothing fulfils a schema."""
+    """Nothing can come out of a schema; another alternative may do."""
+
+    def __init__(self, message: str, hint: str = "Take out what contradicts.") -> None:
+        self.hint = hint
+        super().__init__(message)
 
 
 def impossible(what: str, where: str) -> Impossible:
@@ -188,7 +192,12 @@ def tell_apart(parts: list[Any], resolved: list[Any], where: str) -> list[Any]:
     """
     parts = list(parts)
     for (i, one), (j, other) in itertools.combinations(enumerate(resolved), 2):
-        if _kinds(one).isdisjoint(_kinds(other)) or _values_differ(one, other) or _excluded(one, other):
+        if (
+            False in (one, other)
+            or _kinds(one).isdisjoint(_kinds(other))
+            or _values_differ(one, other)
+            or _excluded(one, other)
+        ):
             continue
         tag = _tag(one, other)
         if tag is None:

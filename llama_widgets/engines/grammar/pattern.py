@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
-from ...errors import GrammarError
+from .keywords import Impossible
 
 _LAST = 0x10FFFF
 _LEAST_RAW = 0x20  # what comes before must be escaped in JSON
@@ -40,7 +40,7 @@ def compile_pattern(source: str) -> Pattern:
 
     Raises
     ------
-    GrammarError
+    Impossible
         If it is no regular expression, or has something that no grammar can follow, such as a look-ahead.
     """
     reader = _Reader(source)
@@ -259,8 +259,8 @@ class _Reader:
     def _take_any(self, texts: tuple[str, ...]) -> bool:
         return any(self._take(text) for text in texts)
 
-    def fault(self, what: str) -> GrammarError:
-        return GrammarError(
+    def fault(self, what: str) -> Impossible:
+        return Impossible(
             f"The pattern {self._source!r} of the JSON schema cannot be followed: {what} (character {self._at + 1}).",
             "Use a simpler one: characters, classes, groups and repetitions.",
         )

@@ -35,7 +35,7 @@ def compile_schema(schema: dict[str, Any], name: str) -> str:
             raise GrammarError(msg, "Use a smaller one.")
         return _Compiler(json.loads(plain), name).rules()
     except Impossible as error:
-        raise GrammarError(str(error), "Take out what contradicts.") from error
+        raise GrammarError(str(error), error.hint) from error
     except (TypeError, ValueError) as error:
         if isinstance(error, GrammarError):
             raise
@@ -169,7 +169,10 @@ class _Compiler:
         if isinstance(schema, bool):
             return schema
         check(schema, where)
-        return self._resolved(bare(schema), where)
+        try:
+            return self._resolved(bare(schema), where)
+        except Impossible:
+            return False
 
     def _enumeration(self, schema: Schema, where: str) -> str:
         kinds = types_of(schema)
