@@ -18,8 +18,8 @@ from ..protocol import (
 from .grammar import Grammar
 from .prompt import prompt
 from .sampling import Sampler
-from .segments import Tags
-from .text import AnswerText
+from .templates.segments import Tags
+from .templates.text import AnswerText
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..protocol import Event, Generate, Segment, StopReason
     from .cache import Sequence
     from .model import Model
-    from .segments import Segment as Part
+    from .templates.segments import Segment as Part
 
 _REPORTS = 100
 _REPORT_TOKENS = 64

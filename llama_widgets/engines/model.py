@@ -11,7 +11,7 @@ import llama_cpp  # noqa: TID253 - this module is imported late
 
 from ..errors import ContextOverflowError, InvalidModelError, ModelError, ParameterError
 from . import native
-from .template import ChatTemplate
+from .templates.template import ChatTemplate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

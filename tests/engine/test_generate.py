@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from llama_widgets.errors import ParameterError, ContextOverflowError
+from llama_widgets.errors import ContextOverflowError, ParameterError
 
 from . import tiny
 

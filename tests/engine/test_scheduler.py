@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -279,7 +279,7 @@ def test_a_reproducible_answer_runs_alone_and_is_equal_bit_by_bit(bench: Bench) 
 def test_what_a_listener_raises_ends_its_own_request_only(bench: Bench) -> None:
     first, second = (ask(bench, completion(COUNT, max_tokens=10, conversation=name)) for name in "ab")
 
-    def fail(event: Any) -> None:
+    def fail(event: object) -> None:
         if isinstance(event, CompletionChunk) and event.seq == 3:
             msg = "listener"
             raise KeyError(msg)

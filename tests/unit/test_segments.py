@@ -10,11 +10,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from llama_widgets.engines.segments import Segmenter, Tags
-from llama_widgets.engines.text import AnswerText
+from llama_widgets.engines.templates.segments import Segmenter, Tags
+from llama_widgets.engines.templates.text import AnswerText
 
 if TYPE_CHECKING:
-    from llama_widgets.engines.segments import Segment
+    from llama_widgets.engines.templates.segments import Segment
 
 Pieces = list[tuple["Segment", str]]
 

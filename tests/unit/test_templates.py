@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from llama_widgets.engines import sandbox
-from llama_widgets.engines.segments import Segmenter
-from llama_widgets.engines.template import ChatTemplate
+from llama_widgets.engines.templates import sandbox
+from llama_widgets.engines.templates.segments import Segmenter
+from llama_widgets.engines.templates.template import ChatTemplate
 from llama_widgets.errors import ParameterError
 
 CHATML = (

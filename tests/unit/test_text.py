@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llama_widgets.engines.text import TextStream
+from llama_widgets.engines.templates.text import TextStream
 
 LETTERS = "abé€😀"
 

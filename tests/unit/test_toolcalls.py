@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llama_widgets.engines.grammar.follower import Follower, ends
-from llama_widgets.engines.segments import Segmenter, Tags
-from llama_widgets.engines.toolcalls import DESCRIBED, check_tools, describe, format_of
+from llama_widgets.engines.templates.segments import Segmenter, Tags
+from llama_widgets.engines.templates.toolcalls import DESCRIBED, check_tools, describe, format_of
 from llama_widgets.errors import GrammarError, ParameterError
 
 TOOLS: list[dict[str, Any]] = [

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import ParameterError
+from ...errors import ParameterError
 from .dialect import Dialect
 from .sandbox import Template
 from .segments import Segmenter, Tags

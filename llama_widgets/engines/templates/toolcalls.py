@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from ..errors import ParameterError
+from ...errors import ParameterError
 from .callformats import NAME, JsonCalls, NamedCalls, TaggedCalls, complete
 
 if TYPE_CHECKING:

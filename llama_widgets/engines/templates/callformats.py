@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from .grammar import Grammar, schema_rules
+from ..grammar import Grammar, schema_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
