@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from llama_cpp import llama_grammar  # noqa: TID253 - its grammars are tests
 
 from llama_widgets.engines.grammar.gbnf import Chars, Rules
@@ -160,3 +163,11 @@ def test_what_is_kept_of_what_was_read_stays_bounded(monkeypatch: pytest.MonkeyP
 def test_ranges_of_characters_meet(chars: Chars, first: int, last: int, meets: bool) -> None:
     assert chars.meets(first, last) == meets
     assert chars.meets(first, last) == any(chars.has(code) for code in range(first, last + 1))
+
+
+@given(st.text('root ::=ab|()[]{}*+?"\\\\-^.,019\n\r\t#x<!\0é', max_size=40))
+def test_any_text_is_a_grammar_or_is_refused(text: str) -> None:
+    for grammar in (text, f"root ::= {text}", f'root ::= "a" ({text})*'):
+        with contextlib.suppress(GrammarError):
+            found = follower(grammar)
+            found.read(found.start, "ab019")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt  # noqa: TC003 - pydantic looks at annotations
 import enum
 import json
@@ -26,6 +27,11 @@ Schema = dict[str, Any]
 
 NULL: Schema = {"type": "null"}
 THREE: Schema = {"type": "object", "properties": {"a": NULL, "b": NULL, "c": NULL}}
+KEYWORDS = [
+    *("type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "not", "properties", "required", "items", "minItems"),
+    *("additionalProperties", "prefixItems", "maxItems", "minLength", "maxLength", "pattern", "minimum", "maximum"),
+    *("exclusiveMinimum", "multipleOf", "minProperties", "maxProperties", "title", "a", "format"),
+]
 LIST: Schema = {
     "$ref": "#/$defs/node",
     "$defs": {
@@ -409,6 +415,9 @@ def test_patterns_are_found_as_python_finds_them(pattern: str) -> None:
 # Any schema
 
 
+_randoms = st.integers(0, 10_000).map(Random)
+
+
 @given(st.integers(-(10**6), 10**6), st.integers(0, 10**4), st.data())
 def test_whole_numbers_keep_to_their_bounds(low: int, width: int, data: st.DataObject) -> None:
     grammar = follower(schema_rules({"type": "integer", "minimum": low, "maximum": low + width}, "root"))
@@ -419,7 +428,7 @@ def test_whole_numbers_keep_to_their_bounds(low: int, width: int, data: st.DataO
 _bound = st.decimals(-1000, 1000, places=3).map(float)
 
 
-@given(_bound, _bound, st.booleans(), st.booleans(), st.randoms(use_true_random=False), _bound)
+@given(_bound, _bound, st.booleans(), st.booleans(), _randoms, _bound)
 def test_numbers_keep_to_their_bounds(
     one: float, other: float, strict_low: bool, strict_high: bool, random: Random, between: float
 ) -> None:
@@ -481,7 +490,7 @@ def _larger(inner: st.SearchStrategy[Schema]) -> st.SearchStrategy[Schema]:
     )
 
 
-@given(st.recursive(_scalars, _larger, max_leaves=6), st.randoms(use_true_random=False))
+@given(st.recursive(_scalars, _larger, max_leaves=6), _randoms)
 def test_what_comes_out_of_any_schema_fulfils_it(schema: Schema, random: Random) -> None:
     validator = jsonschema.Draft202012Validator(schema)
     try:
@@ -493,3 +502,44 @@ def test_what_comes_out_of_any_schema_fulfils_it(schema: Schema, random: Random)
         text = walk(grammar, random)
         if text is not None:
             validator.validate(json.loads(text))
+
+
+_json = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(-3, 9), st.floats(-2, 2), st.sampled_from(["a", "#", "string", "^a"])
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(KEYWORDS), inner, max_size=3)),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(KEYWORDS), _json, max_size=4), _randoms)
+def test_any_json_is_a_schema_or_is_refused(schema: Schema, random: Random) -> None:
+    try:
+        grammar = follower(schema_rules(schema, "root"))
+    except GrammarError:
+        event("refused")
+        return
+    text = walk(grammar, random)
+    with contextlib.suppress(jsonschema.SchemaError):  # lists of items are those of an older draft
+        jsonschema.Draft202012Validator.check_schema(schema)
+        if text is not None:
+            jsonschema.Draft202012Validator(schema).validate(json.loads(text))
+
+
+@given(st.text('ab^$|()[]{}*+?\\\\.-,12dDwsSbux:<P=!é"', max_size=16), _randoms)
+def test_any_text_is_a_pattern_or_is_refused(pattern: str, random: Random) -> None:
+    try:
+        grammar = follower(schema_rules({"type": "string", "pattern": pattern}, "root"))
+    except GrammarError:
+        event("refused")
+        return
+    text = walk(grammar, random)
+    if text is None:
+        return
+    try:
+        compiled = re.compile(pattern)
+    except re.error:
+        event("not one for Python")  # whose dialect has a few things more, and is stricter with others
+        return
+    assert compiled.search(json.loads(text)), text
