@@ -6,13 +6,19 @@ against those declarations, so that a handler never sees a half-right message.
 
 from __future__ import annotations
 
+import difflib
 import math
 import types
 import typing
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from .errors import ParameterError, ProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_FEW = 20
 
 T = TypeVar("T")
 MessageT = TypeVar("MessageT", bound="Message")
@@ -73,7 +79,7 @@ def build(cls: type[T], values: dict[str, Any], *, where: str, error: type[Proto
     for name in values:
         if name not in declared:
             msg = f"{_shown(name)} is not a field of {where}."
-            raise error(msg, f"Known: {', '.join(declared)}.")
+            raise error(msg, known(name, declared))
     hints = typing.get_type_hints(cls)
     checked = {}
     for name, spec in declared.items():
@@ -145,6 +151,15 @@ def _check_range(value: object, spec: Field[Any], error: type[ProtocolError | Pa
         allowed = f"at least {low:,}" if high is None else f"between {low:,} and {high:,}"
         msg = f"{spec.name!r} must be {allowed}, not {_shown(value)}."
         raise error(msg, _default(spec))
+
+
+def known(name: str, names: Iterable[str]) -> str:
+    """Return a hint for somebody who wrote ``name`` and must have meant one of ``names``."""
+    names = list(names)
+    if close := difflib.get_close_matches(name, names, 1):
+        return f"Did you mean {close[0]!r}?"
+    few = names if len(names) <= _FEW else [*names[:_FEW], "..."]
+    return f"Known: {', '.join(few)}."
 
 
 def _default(spec: Field[Any]) -> str:

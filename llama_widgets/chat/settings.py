@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from ..errors import ParameterError
 from ..options import GenerationOptions
-from ..wire import build, param
+from ..wire import build, known, param
 from .tools import Tool
 from .turns import without_lone_surrogates
 
@@ -66,7 +66,7 @@ class Settings(AnswerOptions):
         """Return these settings with some of them changed; raises ``ParameterError`` for what cannot be."""
         if unknown := [name for name in changes if name not in NAMES]:
             msg = f"{unknown[0]!r} is not an option of a question."
-            raise ParameterError(msg, f"Known: {', '.join(NAMES)}.")
+            raise ParameterError(msg, known(unknown[0], NAMES))
         mine, made = ({k: v for k, v in changes.items() if k in names} for names in (_ANSWER, _GENERATION))
         own: dict[str, Any] = {name: getattr(_checked(AnswerOptions, mine), name) for name in mine}
         if "response_prefix" in mine:

@@ -12,7 +12,7 @@ import traitlets
 
 from ..errors import LlamaWidgetsError, ParameterError
 from ..requests import error_event
-from ..wire import Message, decode
+from ..wire import Message, decode, known
 from . import control
 from .messages import FROM_VIEW, Pong
 from .publisher import Publisher
@@ -57,7 +57,7 @@ class LlamaWidget(anywidget.AnyWidget):
         for name in traits:
             if name.startswith("_") or name not in self.trait_names():
                 msg = f"{type(self).__name__} has no option {name!r}."
-                raise ParameterError(msg, f"Known: {', '.join(sorted(self._options()))}.")
+                raise ParameterError(msg, known(name, sorted(self._options())))
         self._publisher: Publisher | None = None  # until the comm is open, the state travels with its opening
         super().__init__(**traits)
         self._publisher = Publisher(self)

@@ -113,7 +113,7 @@ def assert_clear(told: dict[str, Any] | errors.LlamaWidgetsError | None, code: s
     for text in (told["message"], told["hint"]):
         assert text.strip() == text != ""
         assert len(text) < 400
-        assert text.endswith((".", "..."))
+        assert text.endswith((".", "...", "?"))
         for noise in ("\n", "Traceback", "Error:", "Errno", "llama_model_load", "gguf_init"):
             assert noise not in text
 

@@ -152,7 +152,7 @@ def test_every_option_can_be_set_for_all_and_for_one(make: Callable[..., tuple[C
         ({"confirm": "yes"}, "'confirm' must be a function"),
         ({"json_schema": "{}"}, "a JSON schema or a pydantic model"),
         ({"json_schema": dict}, "a JSON schema or a pydantic model"),
-        ({"temprature": 1}, "'temprature' is not an option.*temperature.*tools|Known: thinking"),
+        ({"temprature": 1}, "'temprature' is not an option.*Did you mean 'temperature'"),
     ],
 )
 def test_wrong_options_are_named(make: Callable[..., tuple[Chat, Engine]], option: dict[str, Any], words: str) -> None:
