@@ -83,8 +83,7 @@ class Scheduler:
             self.cache.clear()
             return
         if result == "aborted":
-            for answer, _, _ in parts:  # what it cut off for the others is evaluated again
-                self._cut_back(answer)
+            self._cut_back(parts)
         elif result == "no_room":
             self._make_room()
         else:
@@ -206,9 +205,14 @@ class Scheduler:
         self.waiting.appendleft(youngest)
         self._most = len(self.running)  # until one of them leaves: else it could come and go for ever
 
-    def _cut_back(self, answer: Answer) -> None:
-        if answer.sequence is not None:
-            self.cache.cut(answer.sequence, len(answer.sequence.tokens))
+    def _cut_back(self, parts: list[tuple[Answer, int, int]]) -> None:
+        """Remove what an aborted batch left; what it cut off for the others is evaluated again."""
+        if not self._context.can_cut:
+            self.cache.clear()  # llama.cpp moves running states about within a batch, also those of others
+            return
+        for answer, _, _ in parts:
+            if answer.sequence is not None:
+                self.cache.cut(answer.sequence, len(answer.sequence.tokens))
 
     # Ends
 
