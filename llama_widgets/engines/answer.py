@@ -119,7 +119,7 @@ class Answer:
     def place(self, sequence: Sequence) -> None:
         """Go on in ``sequence``, which holds the beginning of the tokens."""
         self.sequence = sequence
-        if not self._evaluated and not self._drawn:
+        if not self._drawn:  # if it had to make room, what it finds now was read for others
             self._cached = len(sequence.tokens)
         self._report()
 
