@@ -116,7 +116,7 @@ class Request:
         options, usage = self.command.options, done.usage
         drawn, prompt = usage.completion_tokens, usage.prompt_tokens
         told = {name: "".join(chunk.text for chunk in self.chunks if chunk.segment == name) for name in SEGMENTS}
-        put = LONGEST_CLOSING if done.thoughts else 0
+        put = LONGEST_CLOSING if usage.thought_tokens else 0
         claims = {
             "the chunks are the answer": told == {"text": done.text, "thought": done.thoughts},
             "the chunks are numbered": [chunk.seq for chunk in self.chunks] == list(range(len(self.chunks))),
