@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 TIMES = 200
 LONG, DEPTHS = 6000, 10
-WITHIN_S = 0.5
+WITHIN_S = 0.3
 
 
 def rows() -> Iterator[Row]:

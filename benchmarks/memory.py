@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchmarks.table import Row
 
 TIMES = 3
-N_CTX, N_THREADS, TOKENS = 8192, 1, 32
+N_CTX, N_THREADS, TOKENS = 8192, 1, 8
 CYCLES, SETTLED = 20, 3
 PROMPT = "Once upon a time there was a llama"
 MEGA = 1e6

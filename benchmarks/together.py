@@ -64,13 +64,20 @@ class Asked:
 def rows() -> Iterator[Row]:
     """Yield the sweep's throughput, the slowest gap and the speed of reading, for each model."""
     for subject in subjects():
-        worker = Worker()
-        threads = physical_cores()
-        load = LoadOptions(n_ctx=N_CTX, n_threads=threads, n_threads_batch=threads)
-        worker.run(p.LoadModel(request_id="load", model=str(subject.path), options=load))
+        # All cores for both ways, or it would be the second core that makes a batch faster.
+        worker = _worker(subject, n_threads=physical_cores())
         yield _sweep(subject, worker)
+        worker.close()
+        worker = _worker(subject)
         yield from _join(subject, worker)
         worker.close()
+
+
+def _worker(subject: Subject, **options: Any) -> Worker:  # noqa: ANN401 - load options
+    worker = Worker()
+    load = LoadOptions(n_ctx=N_CTX, **options)
+    worker.run(p.LoadModel(request_id="load", model=str(subject.path), options=load))
+    return worker
 
 
 def _sweep(subject: Subject, worker: Worker) -> Row:
