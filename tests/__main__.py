@@ -9,6 +9,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
+import tempfile
 import time
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = str(BIN / "python")
 NPM = [PYTHON, "llama_widgets/frontend/hatch_build.py"]
 REPORT = ROOT / ".cache" / "tests.xml"
+VOCABULARIES = ROOT / ".cache" / "vocabularies"  # test_tokenizers.py reads them
 
 CHECKS = {
     "lint": [
@@ -87,6 +90,8 @@ def set_up(wanted: list[str]) -> bool:
             return False
     if "browser" in wanted and not any(map(shutil.which, BROWSERS)):
         install_chromium()
+    if "engine" in wanted and not VOCABULARIES.is_dir():
+        fetch_vocabularies()
     return True
 
 
@@ -97,6 +102,24 @@ def install_chromium() -> None:
     apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]
     if not (shutil.which("apt-get") and run([*apt, "update"]) and run([*apt, "install", "-y", "chromium"])):
         print("Chromium is missing and cannot be installed from here: please install it as the command `chromium`.")
+
+
+def fetch_vocabularies() -> None:
+    """Take the vocabularies with test vectors out of the source of llama-cpp-python; without it their tests skip."""
+    say("fetching the vocabularies that llama.cpp tests its tokenizers with")
+    ask = "import importlib.metadata as m; print(m.version('llama-cpp-python'))"
+    version = subprocess.run([PYTHON, "-c", ask], capture_output=True, text=True, check=False).stdout.strip()
+    with tempfile.TemporaryDirectory() as folder:
+        download = [PYTHON, "-m", "pip", "download", "-qq", "--no-input", "--no-deps", "--no-binary"]
+        run([*download, "llama-cpp-python", "--dest", folder, f"llama-cpp-python=={version}"])
+        for source in Path(folder).glob("*.tar.gz"):
+            VOCABULARIES.mkdir(parents=True)
+            with tarfile.open(source) as archive:
+                for member in archive:
+                    name = Path(member.name).name
+                    file = archive.extractfile(member) if name.startswith("ggml-vocab-") else None
+                    if file is not None:
+                        (VOCABULARIES / name).write_bytes(file.read())
 
 
 def check(name: str) -> Part:
