@@ -61,8 +61,7 @@ class Scheduler:
     def submit(self, answer: Answer) -> None:
         """Take an answer to make."""
         self.waiting.append(answer)
-        # From the thread that aborts: it ends the evaluation that runs, whoever else takes part in it.
-        answer.cancel.on_request(self._context.flag.set)
+        answer.cancel.on_request(partial(self._interrupt, answer))
 
     def step(self) -> None:
         """Evaluate one batch and draw from it."""
@@ -97,6 +96,12 @@ class Scheduler:
             answer.close()
         self.running.clear()
         self.waiting.clear()
+
+    def _interrupt(self, answer: Answer) -> None:
+        """End the evaluation that runs, from the thread that aborts ``answer``, whoever else takes part in it."""
+        alone = any(other.alone for other in self.running) and answer not in self.running
+        if self._context.can_cut or not alone:  # a running state is lost, and made again in batches of other shapes
+            self._context.flag.set()
 
     # A step
 

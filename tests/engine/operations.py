@@ -30,6 +30,7 @@ from . import tiny
 from .conftest import Bench
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from llama_widgets.engines.scheduler import Scheduler
@@ -96,6 +97,7 @@ class Request:
     chunks: list[CompletionChunk] = field(default_factory=list)
     done: CompletionDone | None = None
     ended: bool = False
+    then: Callable[[], object] = lambda: None
     wrong: list[str] = field(default_factory=list)
 
     def hear(self, event: Event) -> None:
@@ -106,6 +108,7 @@ class Request:
         if isinstance(event, CompletionDone):
             self.done, self.ended = event, True
             self._check(event)
+            self.then()
         if isinstance(event, Error):
             self.ended = True
             self.wrong.append(f"{event}")
