@@ -47,14 +47,14 @@ class Bench:
         self.info = self.engine.init({})
 
     def load(self, path: Path, **options: Any) -> ModelLoaded:
-        command = LoadModel(request_id="load", model=path.name, options=LoadOptions(**options))
+        command = LoadModel(request_id="load", model=path.name, options=_load(options))
         return self.engine.load(command, path, self._emit, self.cancel)
 
     def fresh(self, **options: Any) -> None:
         """Begin with an empty context and nothing heard."""
         if self.engine.scheduler is not None:
             self.engine.scheduler.close()
-        self.engine.create_context(LoadOptions(**{"n_ctx": N_CTX, "n_threads": N_THREADS, **options}), Cancel())
+        self.engine.create_context(_load({"n_ctx": N_CTX, **options}), Cancel())
         self.events, self.on_event, self.cancel = [], lambda _: None, Cancel()
 
     def complete(
@@ -159,6 +159,10 @@ def completion(prompt: str, *, request_id: str = "r", **values: Any) -> Generate
     """Return a request to go on with ``prompt``, greedily unless the options say otherwise."""
     fields = {name: values.pop(name) for name in ("suffix", "conversation") if name in values}
     return GenerateCompletion(request_id=request_id, prompt=prompt, options=_options(values), **fields)
+
+
+def _load(values: dict[str, Any]) -> LoadOptions:
+    return LoadOptions(**{"n_threads": N_THREADS, "n_threads_batch": N_THREADS, **values})
 
 
 def _options(values: dict[str, Any]) -> GenerationOptions:
