@@ -99,7 +99,8 @@ class Scheduler:
 
     def _interrupt(self, answer: Answer) -> None:
         """End the evaluation that runs, from the thread that aborts ``answer``, whoever else takes part in it."""
-        alone = any(other.alone for other in self.running) and answer not in self.running
+        running = tuple(self.running)  # the worker goes on changing it
+        alone = answer not in running and any(other.alone for other in running)
         if self._context.can_cut or not alone:  # a running state is lost, and made again in batches of other shapes
             self._context.flag.set()
 
