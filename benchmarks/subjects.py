@@ -57,7 +57,7 @@ _folder = tempfile.TemporaryDirectory(prefix="llama-widgets-benchmarks-")
 
 
 def _written() -> Path:
-    """Write a qwen2 of 92 million weights, whose tokens take about as long as the demo model's.
+    """Write a qwen2 of 107 million weights, whose tokens take about as long as the demo model's.
 
     It says printable ASCII for ever: bytes drawn at random are seldom text, and create_chat_completion tries to decode
     all of what is not yet, again with each token.
@@ -69,10 +69,10 @@ def _written() -> Path:
         template=_TEMPLATE,
         add_bos=False,
         width=1024,
-        layers=8,
+        layers=10,
         n_ctx_train=N_CTX,
         n_vocab=16_384,
-        dtype=gguf.GGMLQuantizationType.F16,
+        dtype=gguf.GGMLQuantizationType.Q4_1,
     )
     for tensor in gguf.GGUFReader(path, "r+").tensors:
         if tensor.name == "output.weight":
