@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from benchmarks.subjects import Subject
 
-PROMPTS, TOKENS, SWEEPS = 16, 64, 3
+PROMPTS, TOKENS, SWEEPS = 16, 128, 3
 LONG, JOINS = 3000, 3
 BEFORE = 64
 
@@ -81,7 +81,7 @@ def _worker(subject: Subject, **options: Any) -> Worker:  # noqa: ANN401 - load 
 
 
 def _sweep(subject: Subject, worker: Worker) -> Row:
-    _run(subject, worker, "warm", at_once=True)
+    Asked(worker, subject, "warm", "Hello", 8).end()
     runs = []
     for number in range(SWEEPS):
         speeds = {way: _run(subject, worker, f"{number} {way}", at_once=way) for way in _order(number)}
