@@ -29,7 +29,8 @@ class LoadOptions:
     n_seq_max : int or "auto"
         Conversations that are kept or answered at the same time. "auto" is 16; 4 for models that keep a running state.
     n_batch : int
-        Tokens of prompts that are evaluated in one call.
+        The most tokens of prompts that are evaluated in one call. A CPU gets 256, and fewer after 2,000 tokens, for an
+        abort to be quick.
     n_threads : int or "auto"
         Threads that make tokens. "auto" is one less than the physical cores this process may use: the browser and the
         kernel need one too.

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import ContextError, EngineError, InvalidModelError
 from . import native
 from .buffers import measured
-from .parameters import context_params
+from .parameters import context_params, most_read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,6 +77,7 @@ class Context:
         self.memory = needs.total if needs else 0
         self.can_cut = not model.keeps_state
         self._window = 0 if options.swa_full else int(llama_cpp.llama_model_n_swa(model.handle))
+        self._options = options
         self._batch = _Batch(self.n_batch)
         if adapters is not None:
             adapters.attach(handle)
@@ -145,6 +146,10 @@ class Context:
         """Tokens that can still be added to the batch."""
         return self.n_batch - self._batch.count
 
+    def most_read(self, position: int) -> int:
+        """Return how many tokens of a prompt to read at once after ``position`` others."""
+        return most_read(self._options, position)
+
     def add(self, tokens: Sequence[int], position: int, sequence: int, *, draw: bool) -> int:
         """Put ``tokens`` of ``sequence``, from ``position`` on, into the batch; ``draw`` asks for what follows them.
 
@@ -206,6 +211,10 @@ class _Batch:
             seq_id=self._lists.ctypes.data_as(ctypes.POINTER(ctypes.POINTER(llama_cpp.llama_seq_id))),
             logits=self._draws.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
         )
+
+    def most_read(self, position: int) -> int:
+        """Return how many tokens of a prompt to read at once after ``position`` others."""
+        return most_read(self._options, position)
 
     def add(self, tokens: Sequence[int], position: int, sequence: int, draw: bool) -> int:
         start = self.count

@@ -29,6 +29,7 @@ _log = logging.getLogger("llama_widgets.llama")
 _LEVELS = {1: logging.DEBUG, 2: logging.INFO, 3: logging.WARNING, 4: logging.ERROR}  # enum ggml_log_level
 _CONTINUED = 5
 _GPU, _IGPU = 1, 2  # enum ggml_backend_dev_type
+_GPUS = ("gpu", "igpu")
 # What llama.cpp says of an abort, as an error. It is none: somebody asked for it.
 _ABORT = re.compile(
     r"failed with error 1$|compute status: 1$|failed to decode, ret = 2$|removing memory module entries"
@@ -154,10 +155,16 @@ def start() -> dict[str, Any]:
         "llama_cpp_python": llama_cpp.__version__,
         "llama_cpp": llama_cpp.llama_version().decode(),
         "system": llama_cpp.llama_print_system_info().decode().strip(" |"),
-        "backend": next((device["name"] for device in devices if device["type"] in ("gpu", "igpu")), "CPU"),
+        "backend": next((device["name"] for device in devices if device["type"] in _GPUS), "CPU"),
         "devices": devices,
         "abort_in_prefill": _strlen() is not None,
     }
+
+
+@functools.cache
+def has_gpu() -> bool:
+    """Return whether llama.cpp can compute on anything but the CPU."""
+    return any(device["type"] in _GPUS for device in _devices())
 
 
 @functools.cache

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from .context import Context
 
 _FIRST_SLICE = 8
-_LEAST_SLICE = 4
-_SLOWER = 3.0
+_SLOWER = 5.0
 """How much longer than a step without a prompt, beyond that step itself, one with a slice may take."""
 _WORTH_WAITING = 8
 _GROWTH = 32
@@ -38,7 +37,7 @@ class Scheduler:
     Notes
     -----
     Each step is one batch. An answer that draws adds one token to it; what is left of the batch goes to the prompts,
-    in the order they came. Where answers draw, a prompt gets slices that make a step about four times as long, so that
+    in the order they came. Where answers draw, a prompt gets slices that make a step about six times as long, so that
     they keep flowing. An answer for which there is no sequence, or no memory, waits.
 
     A model is not asked to compute what it is computing: of prompts that come together and begin alike, the first is
@@ -157,7 +156,9 @@ class Scheduler:
             sequence, pending = answer.sequence, answer.pending
             assert sequence is not None  # noqa: S101 - it was placed
             start = len(sequence.tokens)
-            count = min(pending, context.room if answer.drawing else min(room, context.room))
+            count = min(pending, context.room)
+            if not answer.drawing:
+                count = min(count, room, context.most_read(start))
             if not count:
                 continue
             if not answer.drawing:
@@ -271,7 +272,7 @@ class _Pace:
         """Tokens of prompts for the next step."""
         if not self._step or not self._token:
             return _FIRST_SLICE
-        return max(_LEAST_SLICE, int(_SLOWER * self._step / self._token))
+        return max(1, int(_SLOWER * self._step / self._token))
 
     def learn(self, seconds: float, drawing: int, reading: int) -> None:
         """Take in what a step took with so many answers that draw, and so many tokens of prompts."""

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 import llama_cpp  # noqa: TID253 - this module compares with it
 import pytest
 
+from llama_widgets.engines.parameters import context_params
+from llama_widgets.options import LoadOptions
+
 from .conftest import Bench
 
 if TYPE_CHECKING:
@@ -73,7 +76,10 @@ class Other:
 
     def __init__(self, path: Path, *, flash_attn: bool) -> None:
         # Not verbose, it would take the process's stdout away while it loads.
-        self._llama = llama_cpp.Llama(str(path), flash_attn=flash_attn, verbose=True, **SETTINGS)
+        ours = context_params(LoadOptions(**SETTINGS), n_ctx=SETTINGS["n_ctx"], n_seq_max=1)
+        self._llama = llama_cpp.Llama(
+            str(path), flash_attn=flash_attn, n_ubatch=ours.n_ubatch, verbose=True, **SETTINGS
+        )
         self._vocab = llama_cpp.llama_model_get_vocab(self._llama._model.model)
 
     def close(self) -> None:

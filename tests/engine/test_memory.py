@@ -92,9 +92,7 @@ def test_a_wrong_memory_would_be_noticed(bench: Bench) -> None:
     assert np.abs(right - _logits(bench)).max() > ROUNDING
 
 
-@pytest.mark.parametrize("n_batch", [512, 8192], ids=["between batches", "within the only batch"])
-def test_an_abort_while_the_prompt_is_read_stops_it(bench: Bench, n_batch: int) -> None:
-    bench.fresh(n_batch=n_batch)
+def test_an_abort_while_the_prompt_is_read_stops_it(bench: Bench) -> None:
     begun = threading.Event()
     bench.on_event = lambda event: begun.set() if isinstance(event, Progress) else None
 
