@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from benchmarks.subjects import Subject
 
 PROMPTS, TOKENS, SWEEPS = 16, 128, 3
-LONG, JOINS = 3000, 3
+LONG, JOINS = 3000, 5
 BEFORE = 64
+PARTS = 200
 
 
 class Asked:
@@ -68,9 +69,7 @@ def rows() -> Iterator[Row]:
         worker = _worker(subject, n_threads=physical_cores())
         yield _sweep(subject, worker)
         worker.close()
-        worker = _worker(subject)
-        yield from _join(subject, worker)
-        worker.close()
+        yield from _join(subject)
 
 
 def _worker(subject: Subject, **options: Any) -> Worker:  # noqa: ANN401 - load options
@@ -104,32 +103,51 @@ def _run(subject: Subject, worker: Worker, name: str, *, at_once: bool) -> float
     return made / (time.perf_counter() - start)
 
 
-def _join(subject: Subject, worker: Worker) -> Iterator[Row]:
+def _join(subject: Subject) -> Iterator[Row]:
     """Let a long prompt join an answer: how slow that gets, and how slowly the prompt is read."""
-    normal, slowest, alone, joined = [], [], [], []
+    normal, gaps, alone, joined = [], [], [], []
     for number in range(JOINS):
         for joins in _order(number):
+            worker = _worker(subject)  # with an empty memory: others in it slow down attention
             text = subject.text(LONG, f"{number} {joins}")
-            if not joins:
+            if joins:
+                running = Asked(worker, subject, "running", f"{number}: tell me a very long story.", None)
+                running.wait()
+                begun = time.perf_counter()
+                joined.append(_reading(subject, worker, text))
+                ended = time.perf_counter()
+                worker.abort("running")
+                running.end()
+                normal.append(statistics.median(running.gaps(0, begun)))
+                gaps.append(running.gaps(begun, ended))
+            else:
+                Asked(worker, subject, "warm", f"{number}: tell me a very long story.", BEFORE).end()
                 alone.append(_reading(subject, worker, text))
-                continue
-            running = Asked(worker, subject, "running", f"{number}: tell me a very long story.", None)
-            running.wait()
-            begun = time.perf_counter()
-            joined.append(_reading(subject, worker, text))
-            ended = time.perf_counter()
-            worker.abort("running")
-            running.end()
-            normal.append(statistics.median(running.gaps(0, begun)) * 1000)
-            slowest.append(max(running.gaps(begun, ended)) * 1000)
-    gap, usual = statistics.median(slowest), statistics.median(normal)
-    ratio = statistics.median(slow / each for slow, each in zip(slowest, normal, strict=True))
+            worker.close()
+    usual, ratio = statistics.median(normal) * 1000, _slowest(gaps, normal)
     name = f"{subject.name}: slowest gap while {LONG:,} tokens join; bare: usual"
-    yield Row(name, "ms", gap, usual, "ratio ≤ 8", ratio <= 8, ratio)
+    yield Row(name, "ms", ratio * usual, usual, "ratio ≤ 8", ratio <= 8, ratio)
+    worst = max(map(max, gaps)) * 1000
+    yield Row(f"{subject.name}: the slowest of all {sum(map(len, gaps)):,}", "ms", worst, usual)
     speed, bare = LONG / statistics.median(joined), LONG / statistics.median(alone)
     ratio = statistics.median(b / a for a, b in zip(joined, alone, strict=True))
     name = f"{subject.name}: reading them meanwhile; bare: alone"
     yield Row(name, "tokens/s", speed, bare, "ratio ≥ 0.6", ratio >= 0.6, ratio)
+
+
+def _slowest(gaps: list[list[float]], normal: list[float]) -> float:
+    """Return the slowest gap at each of 200 places of the prompt, in the median of all joins: the largest of these.
+
+    A machine that takes a core away for 30 ms does so at any place; what is slow by itself is so each time.
+    """
+    parts = [
+        [
+            max(each[len(each) * part // PARTS : len(each) * (part + 1) // PARTS]) / usual
+            for each, usual in zip(gaps, normal, strict=True)
+        ]
+        for part in range(PARTS)
+    ]
+    return max(map(statistics.median, parts))
 
 
 def _reading(subject: Subject, worker: Worker, text: str) -> float:

@@ -30,6 +30,8 @@ def write(
     infill: bool = False,
     width: int = WIDTH,
     layers: int | None = None,
+    heads_kv: int | None = None,
+    feed_forward: int | None = None,
     n_ctx_train: int = N_CTX_TRAIN,
     n_vocab: int = 0,
     dtype: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.F32,
@@ -51,6 +53,9 @@ def write(
         Whether it has tokens that say what stands before, after and between two texts.
     width, layers, n_ctx_train : int
         Size of the model; heads have 16 numbers each, or 64 where the width is 128 or more.
+    heads_kv, feed_forward : int, optional
+        Heads that keys and values have, if not all of them, and numbers within a feed-forward layer, if not ``width``;
+        where layers are those of "llama".
     n_vocab : int
         At least so many tokens; those that are added mean nothing.
     dtype : GGMLQuantizationType
@@ -72,7 +77,8 @@ def write(
     if infill:
         for number, mark in enumerate(("pre", "suf", "mid")):
             writer.add_uint32(f"tokenizer.ggml.fim_{mark}_token_id", tokens - 5 + number)
-    outer, block = _ARCHITECTURES[arch](_Model(writer, width, layers, tokens, n_ctx_train))
+    model = _Model(writer, width, layers, tokens, n_ctx_train, heads_kv, feed_forward or width)
+    outer, block = _ARCHITECTURES[arch](model)
     for number in range(layers):
         outer |= {f"blk.{number}.{name}": shape for name, shape in block[number % len(block)].items()}
     if weights:
@@ -141,6 +147,8 @@ class _Model:
     layers: int
     n_vocab: int
     n_ctx_train: int
+    heads_kv: int | None
+    feed_forward: int
 
     @property
     def heads(self) -> int:
@@ -153,13 +161,17 @@ class _Model:
     def matrices(self, *names: str) -> Shapes:
         return {f"{name}.weight": (self.width, self.width) for name in names}
 
+    def fed_forward(self) -> Shapes:
+        wide = (self.feed_forward, self.width)
+        return {"ffn_gate.weight": wide, "ffn_up.weight": wide, "ffn_down.weight": wide[::-1]}
+
     def vectors(self, *names: str) -> Shapes:
         return dict.fromkeys(names, (self.width,))
 
     def say(self) -> None:
         """Write what all with attention have in their headers."""
         self.writer.add_head_count(self.heads)
-        self.writer.add_feed_forward_length(self.width)
+        self.writer.add_feed_forward_length(self.feed_forward)
         self.writer.add_layer_norm_rms_eps(1e-5)
 
 
@@ -169,15 +181,18 @@ _NORMS = ("attn_norm.weight", "ffn_norm.weight")
 
 
 def _llama(model: _Model) -> tuple[Shapes, list[Shapes]]:
+    size, heads_kv = model.width // model.heads, model.heads_kv or model.heads
     model.say()
-    model.writer.add_head_count_kv(model.heads)
-    model.writer.add_rope_dimension_count(model.width // model.heads)
-    return model.outer(), [model.matrices(*_ATTENTION, *_FEED_FORWARD) | model.vectors(*_NORMS)]
+    model.writer.add_head_count_kv(heads_kv)
+    model.writer.add_rope_dimension_count(size)
+    block = model.matrices(*_ATTENTION) | model.fed_forward() | model.vectors(*_NORMS)
+    block |= dict.fromkeys(("attn_k.weight", "attn_v.weight"), (heads_kv * size, model.width))
+    return model.outer(), [block]
 
 
 def _qwen2(model: _Model) -> tuple[Shapes, list[Shapes]]:
     outer, (block,) = _llama(model)
-    return outer, [block | model.vectors("attn_q.bias", "attn_k.bias", "attn_v.bias")]
+    return outer, [block | {f"{name}.bias": block[f"{name}.weight"][:1] for name in ("attn_q", "attn_k", "attn_v")}]
 
 
 def _gemma2(model: _Model) -> tuple[Shapes, list[Shapes]]:
