@@ -271,6 +271,8 @@ class Worker:
     def _take(self) -> _Request | None:
         """Return what is next in the queue; while answers are being made, without waiting for it."""
         if self._active:
+            if self._queue.empty():  # asked after each token: quicker than to try
+                raise queue.Empty
             return self._queue.get_nowait()
         try:
             return self._queue.get(timeout=self._resident.spare_s)

@@ -212,13 +212,13 @@ class _Batch:
             logits=self._draws.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
         )
 
-    def most_read(self, position: int) -> int:
-        """Return how many tokens of a prompt to read at once after ``position`` others."""
-        return most_read(self._options, position)
-
     def add(self, tokens: Sequence[int], position: int, sequence: int, draw: bool) -> int:
         start = self.count
         self.count = end = start + len(tokens)
+        if len(tokens) == 1:  # each answer that draws has one, and numbers are set sooner than slices
+            self._tokens[start], self._positions[start] = tokens[0], position
+            self._sequences[start], self._draws[start] = sequence, draw
+            return start
         self._tokens[start:end] = tokens
         self._positions[start:end] = range(position, position + len(tokens))
         self._sequences[start:end] = sequence

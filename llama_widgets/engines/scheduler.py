@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING
+from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..requests import error_event
 from .cache import Cache, common
 
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
 
     from ..protocol import StopReason
     from .answer import Answer
@@ -71,7 +72,7 @@ class Scheduler:
         self._admit()
         if not self.running:
             return
-        parts, drawing = self._fill()
+        parts = self._fill()
         begun = time.perf_counter()
         try:
             result = self._context.decode()
@@ -86,7 +87,8 @@ class Scheduler:
             self._make_room()
         else:
             seconds = time.perf_counter() - begun
-            self._pace.learn(seconds, drawing, sum(count for _, count, _ in parts) - drawing)
+            read = sum(part.tokens for part in parts if part.reading)
+            self._pace.learn(seconds, sum(not part.reading for part in parts), read)
             self._advance(parts, seconds)
 
     def close(self) -> None:
@@ -120,7 +122,7 @@ class Scheduler:
                 return
             self.waiting.remove(answer)
             self.running.append(answer)
-            self._guard(answer, partial(self._place, answer))
+            self._guard(answer, self._place, answer)
 
     def _place(self, answer: Answer) -> None:
         answer.place(self.cache.take(answer.tokens, answer.conversation))
@@ -146,39 +148,39 @@ class Scheduler:
         used = sum(len(other.tokens) - other.shared + _GROWTH for other in self.running)
         return used + len(answer.tokens) - answer.shared + _GROWTH <= self._context.n_ctx
 
-    def _fill(self) -> tuple[list[tuple[Answer, int, int]], int]:
-        """Put the next tokens of all into the batch; return who has how many there, and where the last of them is."""
+    def _fill(self) -> list[_Part]:
+        """Put the next tokens of all into the batch."""
         context = self._context
-        drawing = [answer for answer in self.running if answer.drawing]
-        room = self._pace.slice if drawing else context.n_batch
+        reading = [(not answer.drawing, answer) for answer in self.running]
+        reading.sort(key=itemgetter(0))
+        room = context.n_batch if reading[0][0] else self._pace.slice
         parts = []
-        for answer in drawing + [answer for answer in self.running if not answer.drawing]:
-            sequence, pending = answer.sequence, answer.pending
+        for reads, answer in reading:
+            sequence = answer.sequence
             assert sequence is not None  # noqa: S101 - it was placed
-            start = len(sequence.tokens)
-            count = min(pending, context.room)
-            if not answer.drawing:
+            start, end = len(sequence.tokens), len(answer.tokens)
+            count = min(end - start, context.room)
+            if reads:
                 count = min(count, room, context.most_read(start))
+                room -= count
             if not count:
                 continue
-            if not answer.drawing:
-                room -= count
-            index = context.add(answer.tokens[start : start + count], start, sequence.id, draw=count == pending)
-            parts.append((answer, count, index))
-        return parts, len(drawing)
+            last = start + count == end
+            output = context.add(answer.tokens[start : start + count], start, sequence.id, draw=last)
+            parts.append(_Part(answer, count, reads, output if last else None))
+        return parts
 
-    def _advance(self, parts: list[tuple[Answer, int, int]], seconds: float) -> None:
+    def _advance(self, parts: list[_Part], seconds: float) -> None:
         """Note what was read, and draw for those who have read everything."""
-        for answer, count, index in parts:
+        for answer, count, reading, output in parts:
             sequence = answer.sequence
             assert sequence is not None  # noqa: S101 - it was placed
             start = len(sequence.tokens)
-            reading = not answer.drawing
             sequence.tokens.extend(answer.tokens[start : start + count])
             if reading:
-                self._guard(answer, partial(answer.has_read, count, seconds))
-            if not answer.pending and answer in self.running:
-                self._guard(answer, partial(self._draw, answer, index))
+                self._guard(answer, answer.has_read, count, seconds)
+            if output is not None and answer in self.running:
+                self._guard(answer, self._draw, answer, output)
 
     def _draw(self, answer: Answer, index: int) -> None:
         reason = answer.draw(self._context.handle, index)
@@ -212,21 +214,22 @@ class Scheduler:
         self.waiting.appendleft(youngest)
         self._most = len(self.running)  # until one of them leaves: else it could come and go for ever
 
-    def _cut_back(self, parts: list[tuple[Answer, int, int]]) -> None:
+    def _cut_back(self, parts: list[_Part]) -> None:
         """Remove what an aborted batch left; what it cut off for the others is evaluated again."""
         if not self._context.can_cut:
             self.cache.clear()  # llama.cpp moves running states about within a batch, also those of others
             return
-        for answer, _, _ in parts:
-            if answer.sequence is not None:
-                self.cache.cut(answer.sequence, len(answer.sequence.tokens))
+        for part in parts:
+            sequence = part.answer.sequence
+            if sequence is not None:
+                self.cache.cut(sequence, len(sequence.tokens))
 
     # Ends
 
-    def _guard(self, answer: Answer, action: Any) -> None:  # noqa: ANN401 - any call without arguments
+    def _guard(self, answer: Answer, action: Callable[..., object], *arguments: object) -> None:
         """Do something for one answer; if it fails, only that one ends."""
         try:
-            action()
+            action(*arguments)
         except Exception as error:  # noqa: BLE001 - told to who asked
             self._fail(answer, error)
 
@@ -254,6 +257,15 @@ class Scheduler:
         self.cache.release(answer.sequence)
         answer.sequence = None
         self._most = self._context.n_seq_max
+
+
+class _Part(NamedTuple):
+    """What one answer has in a batch: so many tokens, read or drawn, and where to draw the next if these are all."""
+
+    answer: Answer
+    tokens: int
+    reading: bool
+    output: int | None
 
 
 class _Pace:

@@ -116,6 +116,8 @@ class _Stop:
     def feed(self, text: str) -> str:
         if self.found:
             return ""
+        if not self._stop:
+            return text
         text = self._held + text
         found = [(at + len(stop), at) for stop in self._stop if (at := text.find(stop)) >= 0]
         if found:
