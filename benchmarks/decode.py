@@ -19,6 +19,7 @@ SLICE = 32
 PASSES = {128: 6, 1024: 1, 4096: 1}
 """How often answers of each length are made; a long one counts for the shorter ones too."""
 FIRSTS = 20
+TOPICS = ("llamas", "bread")
 QUESTIONS = (
     "Write the numbers from one to three hundred in words, separated by commas.",
     "List all cities of the world with their populations.",
@@ -87,24 +88,37 @@ def _speeds(subject: Subject, passes: list[Slices]) -> Iterator[Row]:
 
 
 def _firsts(subject: Subject, three: Sequence[Side]) -> Iterator[Row]:
-    times: list[list[float]] = []
-    for number in range(FIRSTS):
-        # A new beginning each time, so that all read the whole prompt.
-        messages: list[dict[str, Any]] = [
+    """Measure a prompt that is new to all, and the next question of a chat after another chat had its turn."""
+    new = [
+        [
             {"role": "system", "content": f"{number}: you are brief."},
             {"role": "user", "content": "Why is the sky blue?"},
         ]
-        taken = [0.0] * 3
-        for index in range(3):
-            at = (index + number) % 3
-            taken[at] = three[at].begin(messages) * 1000
-            three[at].end()
-        times.append(taken)
-    for opponent, name, limit in ((1, "bare loop", None), (2, "create_chat_completion", 0.7)):
-        ratio = statistics.median(taken[0] / taken[opponent] for taken in times)
-        ours, other = (statistics.median(taken[side] for taken in times) for side in (0, opponent))
-        what = f"{subject.name}: first token of a short prompt, bare: {name}"
-        yield Row(what, "ms", ours, other, f"ratio ≤ {limit}" if limit else "", not limit or ratio <= limit, ratio)
+        for number in range(FIRSTS)
+    ]
+    chats = [[{"role": "system", "content": f"You know all of {topic}, and you are brief."}] for topic in TOPICS]
+    turns = []
+    for number in range(FIRSTS):
+        chat = chats[number % len(chats)]
+        chat.append({"role": "user", "content": f"And what of number {number}?"})
+        turns.append([*chat])
+        chat.append({"role": "assistant", "content": "Nothing is known of it."})
+    for name, prompts, limit in (("a short prompt", new, None), ("a question, two chats in turns", turns, 0.7)):
+        times = [_first(three, messages, number) for number, messages in enumerate(prompts)][len(chats) :]
+        for opponent, other, most in ((1, "bare loop", None), (2, "create_chat_completion", limit)):
+            ratio = statistics.median(taken[0] / taken[opponent] for taken in times)
+            ours, bare = (statistics.median(taken[side] for taken in times) for side in (0, opponent))
+            what = f"{subject.name}: first token of {name}, bare: {other}"
+            yield Row(what, "ms", ours, bare, f"ratio ≤ {most}" if most else "", not most or ratio <= most, ratio)
+
+
+def _first(three: Sequence[Side], messages: list[dict[str, Any]], number: int) -> list[float]:
+    taken = [0.0] * 3
+    for index in range(3):
+        at = (index + number) % 3
+        taken[at] = three[at].begin(messages) * 1000
+        three[at].end()
+    return taken
 
 
 def _threads() -> int:

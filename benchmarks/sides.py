@@ -62,7 +62,8 @@ class Ours:
         self._target, self._made, self._done = 1.0, 0, Future[p.CompletionDone]()
         options = GenerationOptions(temperature=0, max_tokens=LONGEST, context_overflow="stop")
         start = time.perf_counter()
-        command = p.GenerateChatCompletion(request_id="a", messages=messages, options=options, conversation="c")
+        chat = messages[0]["content"]
+        command = p.GenerateChatCompletion(request_id="a", messages=messages, options=options, conversation=chat)
         self.worker.submit(command, self._hear)
         self._made, at = self._wait()
         return at - start
