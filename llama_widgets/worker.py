@@ -244,6 +244,8 @@ class Worker:
     def _begin_next(self) -> bool:
         """Begin the next request, and wait for one if there is nothing else to do; return False if none can begin."""
         if self._held is None:
+            if self._active and self._queue.empty():  # asked after each token: quicker than to try
+                return False
             try:
                 self._held = self._take()
             except queue.Empty:
@@ -271,8 +273,6 @@ class Worker:
     def _take(self) -> _Request | None:
         """Return what is next in the queue; while answers are being made, without waiting for it."""
         if self._active:
-            if self._queue.empty():  # asked after each token: quicker than to try
-                raise queue.Empty
             return self._queue.get_nowait()
         try:
             return self._queue.get(timeout=self._resident.spare_s)
