@@ -97,7 +97,7 @@ class Simulation:
         """Return what a context of that many tokens and conversations needs, with the model."""
         options = self._options
         wanted = (options.n_batch, options.cache_type_k, options.cache_type_v, options.flash_attn, options.swa_full)
-        key = (*self._file, n_ctx, n_seq_max, *wanted)
+        key = (*self._file, n_ctx, n_seq_max, options.n_gpu_layers, *wanted)  # layers decide how much is read at once
         if key not in _needs:
             _remember(_needs, key, self._extrapolate(n_ctx, n_seq_max))
         return _needs[key]

@@ -7,6 +7,7 @@ shapes, which can turn a close choice.
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import llama_cpp  # noqa: TID253 - this module is about nothing else
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from llama_widgets.cancel import Cancel
+from llama_widgets.engines import native
 from llama_widgets.errors import LlamaWidgetsError
 from llama_widgets.protocol import CompletionChunk, Progress
 
@@ -92,7 +94,9 @@ def test_a_wrong_memory_would_be_noticed(bench: Bench) -> None:
     assert np.abs(right - _logits(bench)).max() > ROUNDING
 
 
-def test_an_abort_while_the_prompt_is_read_stops_it(bench: Bench) -> None:
+@pytest.mark.parametrize("n_batch", [512, 8192])
+def test_an_abort_while_the_prompt_is_read_stops_it(bench: Bench, n_batch: int) -> None:
+    bench.fresh(n_batch=n_batch)
     begun = threading.Event()
     bench.on_event = lambda event: begun.set() if isinstance(event, Progress) else None
 
@@ -111,6 +115,21 @@ def test_an_abort_while_the_prompt_is_read_stops_it(bench: Bench) -> None:
     assert len(bench.tokens) < done.usage.prompt_tokens
     bench.cancel = Cancel()
     _assert_as_fresh(bench, lambda: bench.chat(QUESTION, max_tokens=1))
+
+
+def test_the_deeper_a_prompt_the_less_is_read_before_an_abort_is_seen(
+    empty: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "has_gpu", lambda: False)
+    empty.load(tiny.write(tmp_path / "tiny.gguf", n_ctx_train=8192), n_ctx=8192, n_batch=2048)
+    empty.complete("x" * 6000, max_tokens=1)
+    read = [report.done for report in empty.progress]
+
+    assert read[-1] > 6000
+    steps = list(pairwise(read))
+    assert max(after - before for before, after in steps) == 256
+    assert max(after - before for before, after in steps if before > 2048) == 128
+    assert max(after - before for before, after in steps if before > 4096) == 64
 
 
 def test_an_aborted_evaluation_leaves_no_trace(bench: Bench) -> None:
