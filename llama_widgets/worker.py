@@ -271,9 +271,7 @@ class Worker:
         return True
 
     def _take(self) -> _Request | None:
-        """Return what is next in the queue; while answers are being made, without waiting for it."""
-        if self._active:
-            return self._queue.get_nowait()
+        """Return what is next in the queue, or wait for it."""
         try:
             return self._queue.get(timeout=self._resident.spare_s)
         except queue.Empty:

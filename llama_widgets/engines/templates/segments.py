@@ -257,10 +257,6 @@ class Segmenter:
         if self._skip:
             self._held = self._held.lstrip()
             self._skip = not self._held
-        if not tags:
-            before, self._held = self._held, ""
-            self._give(segment, before)
-            return ""
         found = [(at, tag) for tag in tags if (at := self._held.find(tag)) >= 0]
         at, tag = min(found) if found else (len(self._held) - undecided(self._held, tags), "")
         before = self._held[:at]
