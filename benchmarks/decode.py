@@ -103,9 +103,9 @@ def _firsts(subject: Subject, three: Sequence[Side]) -> Iterator[Row]:
         chat.append({"role": "user", "content": f"And what of number {number}?"})
         turns.append([*chat])
         chat.append({"role": "assistant", "content": "Nothing is known of it."})
-    for name, prompts, limit in (("a short prompt", new, None), ("a question, two chats in turns", turns, 0.7)):
+    for name, prompts in (("a short prompt", new), ("a question, two chats in turns", turns)):
         times = [_first(three, messages, number) for number, messages in enumerate(prompts)][len(chats) :]
-        for opponent, other, most in ((1, "bare loop", None), (2, "create_chat_completion", limit)):
+        for opponent, other, most in ((1, "bare loop", None), (2, "create_chat_completion", 0.7)):
             ratio = statistics.median(taken[0] / taken[opponent] for taken in times)
             ours, bare = (statistics.median(taken[side] for taken in times) for side in (0, opponent))
             what = f"{subject.name}: first token of {name}, bare: {other}"
