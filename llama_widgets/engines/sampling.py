@@ -65,6 +65,7 @@ class Sampler:
     ) -> None:
         self.constrained = True
         self._model = model
+        self._at, self._result = 0, np.empty(0, np.float32)
         self._top = options.top_logprobs
         self._constraint = None if grammar is None else Constraint(grammar, model)
         self._all = np.arange(0 if grammar is None else model.n_vocab, dtype=np.int32)
@@ -72,6 +73,8 @@ class Sampler:
         bias = _logit_bias(options.logit_bias, model)
         window = min(max(model.n_ctx_train, len(prompt)), _MOST_LOOKED_BACK)
         self._handle: llama_cpp.llama_sampler_p | None = _chain(options, model, bias, window)
+        # Nothing but the likeliest token: numpy finds it sooner than llama.cpp makes the list of candidates.
+        self._greedy = options.temperature == 0 and llama_cpp.llama_sampler_chain_n(self._chain) == 1
         back = _looks_back(options, window)
         self._remembers = back > 0
         for token in prompt[max(0, len(prompt) - back) :]:
@@ -149,6 +152,8 @@ class Sampler:
         return self._handle
 
     def _sample(self, ctx: llama_cpp.llama_context_p, index: int) -> int:
+        if self._greedy:
+            return int(self._logits(ctx, index).argmax())
         return int(llama_cpp.llama_sampler_sample(self._chain, ctx, index))
 
     def _redraw(self, constraint: Constraint, logits: _Floats) -> int:
@@ -181,7 +186,11 @@ class Sampler:
         if not pointer:
             msg = f"llama.cpp has no result number {index}."
             raise EngineError(msg, "Try again.")
-        return np.ctypeslib.as_array(pointer, shape=(self._model.n_vocab,))
+        address = ctypes.addressof(pointer.contents)
+        if address != self._at:  # llama.cpp writes each result where it wrote the one before, unless it needs more room
+            self._at = address
+            self._result = np.frombuffer((ctypes.c_float * self._model.n_vocab).from_address(address), np.float32)
+        return self._result
 
     def _text(self, token: int) -> str:
         # Tokens that end an answer have no piece, and control tokens an empty one.
