@@ -14,23 +14,25 @@ class Cancel:
 
     Setting it again does nothing. A callback that is added after the flag was set is called at once, so nothing can
     slip between a look at the flag and the start of the work.
+
+    Attributes
+    ----------
+    requested : bool
+        Whether the work should stop. Only to be read.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._event = threading.Event()
+        self.requested = False
         self._callbacks: list[Callable[[], object]] = []
-
-    @property
-    def requested(self) -> bool:
-        """Whether the work should stop."""
-        return self._event.is_set()
 
     def request(self) -> None:
         """Ask the work to stop."""
         with self._lock:
-            if self._event.is_set():
+            if self.requested:
                 return
+            self.requested = True
             self._event.set()
             callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
@@ -43,7 +45,7 @@ class Cancel:
     def on_request(self, callback: Callable[[], object]) -> None:
         """Call ``callback`` when the flag is set: in the thread that sets it, or now if it is set already."""
         with self._lock:
-            if not self._event.is_set():
+            if not self.requested:
                 self._callbacks.append(callback)
                 return
         callback()

@@ -236,7 +236,8 @@ class Worker:
         while not self._stopping:
             while self._begin_next():
                 pass
-            self._step()  # the last time too: it ends what was aborted when the worker was closed
+            if self._active:  # the last time too: it ends what was aborted when the worker was closed
+                self._step()
         if self._engine is not None:
             self._engine.close()
             self._resident.forget()
@@ -289,8 +290,6 @@ class Worker:
         return command.model is None or self._resident.holds(command.model, command.load)
 
     def _step(self) -> None:
-        if not self._active:
-            return
         engine = self._started_engine()
         try:
             engine.step()

@@ -213,13 +213,14 @@ class Answer:
 
     def _add(self, piece: bytes) -> None:
         """Take the text of a token."""
-        thinking = self._text.segment == "thought"
-        pieces = self._text.feed(piece)
-        if thinking or self._text.segment == "thought":
+        text = self._text
+        thinking = text.segment == "thought"
+        pieces = text.feed(piece)
+        if thinking or text.segment == "thought":
             self._thought += 1
             self._thought_from = self._thought_from or self._last
             self._thought_s = self._last - self._thought_from
-            self._sampler.constrained = self._text.segment != "thought"
+            self._sampler.constrained = text.segment != "thought"
         self._give(pieces)
 
     def _give(self, pieces: list[tuple[Part, str]], *, at_end: bool = False) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from functools import partial
-from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..requests import error_event
@@ -50,6 +49,7 @@ class Scheduler:
         self.cache = Cache(context)
         self.waiting: deque[Answer] = deque()
         self.running: list[Answer] = []
+        self._stopped: deque[Answer] = deque()
         self._pace = _Pace()
         self._most = context.n_seq_max
 
@@ -67,8 +67,10 @@ class Scheduler:
         """Evaluate one batch and draw from it."""
         # In this order: what is asked to stop from here on sets the flag again, and is seen in the next step.
         self._context.flag.clear()
-        for answer in [answer for answer in (*self.running, *self.waiting) if answer.cancel.requested]:
-            self._end(answer, "abort")
+        while self._stopped:
+            answer = self._stopped.popleft()
+            if answer in self.running or answer in self.waiting:
+                self._end(answer, "abort")
         self._admit()
         if not self.running:
             return
@@ -87,8 +89,7 @@ class Scheduler:
             self._make_room()
         else:
             seconds = time.perf_counter() - begun
-            read = sum(part.tokens for part in parts if part.reading)
-            self._pace.learn(seconds, sum(not part.reading for part in parts), read)
+            self._pace.learn(seconds, parts)
             self._advance(parts, seconds)
 
     def close(self) -> None:
@@ -100,6 +101,7 @@ class Scheduler:
 
     def _interrupt(self, answer: Answer) -> None:
         """End the evaluation that runs, from the thread that aborts ``answer``, whoever else takes part in it."""
+        self._stopped.append(answer)
         running = tuple(self.running)  # the worker goes on changing it
         alone = answer not in running and any(other.alone for other in running)
         if self._context.can_cut or not alone:  # a running state is lost, and made again in batches of other shapes
@@ -151,24 +153,29 @@ class Scheduler:
     def _fill(self) -> list[_Part]:
         """Put the next tokens of all into the batch."""
         context = self._context
-        reading = [(not answer.drawing, answer) for answer in self.running]
-        reading.sort(key=itemgetter(0))
-        room = context.n_batch if reading[0][0] else self._pace.slice
-        parts = []
-        for reads, answer in reading:
-            sequence = answer.sequence
-            assert sequence is not None  # noqa: S101 - it was placed
-            start, end = len(sequence.tokens), len(answer.tokens)
-            count = min(end - start, context.room)
-            if reads:
-                count = min(count, room, context.most_read(start))
-                room -= count
-            if not count:
-                continue
-            last = start + count == end
-            output = context.add(answer.tokens[start : start + count], start, sequence.id, draw=last)
-            parts.append(_Part(answer, count, reads, output if last else None))
+        drawing = [answer for answer in self.running if answer.drawing]
+        parts = [self._part(answer, 1, reading=False) for answer in drawing[: context.room]]
+        if len(drawing) < len(self.running):
+            room = self._pace.slice if drawing else context.n_batch
+            for answer in self.running:
+                if answer in drawing:
+                    continue
+                read = len(answer.tokens) - answer.pending
+                count = min(answer.pending, room, context.room, context.most_read(read))
+                if count:
+                    parts.append(self._part(answer, count, reading=True))
+                    room -= count
         return parts
+
+    def _part(self, answer: Answer, count: int, *, reading: bool) -> _Part:
+        """Put the next ``count`` tokens of one into the batch."""
+        sequence = answer.sequence
+        assert sequence is not None  # noqa: S101 - it was placed
+        start = len(sequence.tokens)
+        end = start + count
+        last = end == len(answer.tokens)
+        output = self._context.add(answer.tokens[start:end], start, sequence.id, draw=last)
+        return _Part(answer, count, reading, output if last else None)
 
     def _advance(self, parts: list[_Part], seconds: float) -> None:
         """Note what was read, and draw for those who have read everything."""
@@ -286,8 +293,14 @@ class _Pace:
             return _FIRST_SLICE
         return max(1, int(_SLOWER * self._step / self._token))
 
-    def learn(self, seconds: float, drawing: int, reading: int) -> None:
-        """Take in what a step took with so many answers that draw, and so many tokens of prompts."""
+    def learn(self, seconds: float, parts: list[_Part]) -> None:
+        """Take in what a step took."""
+        drawing = reading = 0
+        for part in parts:
+            if part.reading:
+                reading += part.tokens
+            else:
+                drawing += 1
         if not reading:
             same = drawing == self._drawing
             self._step = _mean(self._step if same else 0.0, seconds)

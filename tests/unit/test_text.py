@@ -3,14 +3,43 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llama_widgets.engines.templates.text import TextStream
+from llama_widgets.engines.templates.segments import Tags
+from llama_widgets.engines.templates.text import AnswerText
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from llama_widgets.engines.templates.segments import Segment
 
 LETTERS = "abé€😀"
+
+
+class TextStream:
+    """An answer without thoughts and calls: all of it is text."""
+
+    def __init__(self, stop: Iterable[str] = ()) -> None:
+        self._answer = AnswerText(stop, Tags(None, None), "")
+
+    @property
+    def stopped(self) -> bool:
+        return self._answer.stopped
+
+    def feed(self, piece: bytes) -> str:
+        return _text(self._answer.feed(piece))
+
+    def flush(self) -> str:
+        return _text(self._answer.flush())
+
+
+def _text(pieces: list[tuple[Segment, str]]) -> str:
+    assert {segment for segment, _ in pieces} <= {"text"}
+    return "".join(text for _, text in pieces)
 
 
 def _feed(data: bytes, stop: list[str], cuts: list[int]) -> tuple[list[str], bool]:

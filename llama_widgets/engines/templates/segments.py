@@ -119,6 +119,8 @@ class Segmenter:
     ----------
     closing : str
         The text that closes an open thought.
+    segment : str
+        Where the next token belongs, unless it is or ends a tag.
     """
 
     def __init__(self, tags: Tags, prompt_tail: str, *, tools: bool = False) -> None:
@@ -133,17 +135,11 @@ class Segmenter:
         self._skip = False  # drop white space until something else comes
         self._out: list[tuple[Segment, str]] = []
         self._through = False  # nothing but text can come any more
+        self.segment: Segment = "text"
         self._state: Callable[[], bool] = self._in_header if tags.channels else self._at_beginning
         self.feed(tags.said(prompt_tail))
         if self._state != self._in_header:
             self._held = ""
-
-    @property
-    def segment(self) -> Segment:
-        """Where the next token belongs, unless it is or ends a tag."""
-        if self._state == self._in_thought:
-            return "thought"
-        return "call" if self._state == self._in_call else "text"
 
     def feed(self, text: str) -> list[tuple[Segment, str]]:
         """Take a piece of the answer; return what is decided now, in order, as pairs of segment and text."""
@@ -250,6 +246,7 @@ class Segmenter:
 
     def _enter(self, state: Callable[[], bool], *, skip: bool = False) -> None:
         self._state, self._skip = state, skip
+        self.segment = "thought" if state == self._in_thought else "call" if state == self._in_call else "text"
 
     def _until(self, tags: Iterable[str], segment: Segment) -> str:
         """Give what lies before the first of ``tags`` and take that tag, or give what surely lies before one."""

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 class AnswerText:
     """An answer as it comes: from the bytes of tokens to thoughts, text and calls, until a stop string ends it.
 
+    A token can end in the middle of a character, and a piece of text can be the beginning of a tag or a stop string.
+    They wait until more is known. However the bytes are cut, the same comes out: the stop string that is complete first
+    ends it.
+
     Stop strings are looked for in the text alone. A thought is not the answer yet, and a call is not read as text: a
     line break as a stop string shall end neither.
 
@@ -37,7 +41,7 @@ class AnswerText:
     """
 
     def __init__(self, stop: Iterable[str], tags: Tags, prompt_tail: str, tools: bool = False) -> None:
-        self._characters = TextStream()
+        self._bytes = b""
         self._segmenter = Segmenter(tags, prompt_tail, tools=tools)
         self._stop = _Stop(stop)
         self.closing = self._segmenter.closing
@@ -54,8 +58,10 @@ class AnswerText:
 
     def feed(self, piece: bytes) -> list[tuple[Segment, str]]:
         """Take the bytes of a token; return what is decided now, in order, as pairs of segment and text."""
-        text = self._characters.feed(piece)
-        return self._until_stop(self._segmenter.feed(text)) if text and not self.stopped else []
+        piece = self._bytes + piece
+        text, used = codecs.utf_8_decode(piece, "replace", False)
+        self._bytes = piece[used:]
+        return self._until_stop(self._segmenter.feed(text)) if text and not self._stop.found else []
 
     def flush(self) -> list[tuple[Segment, str]]:
         """Return what was held back, at the end of the answer. Half a character is dropped."""
@@ -63,6 +69,8 @@ class AnswerText:
         return _joined([*out, ("text", self._stop.flush())])
 
     def _until_stop(self, pieces: list[tuple[Segment, str]]) -> list[tuple[Segment, str]]:
+        if not self._stop.texts:
+            return pieces
         out: list[tuple[Segment, str]] = []
         for segment, text in pieces:
             if segment == "text":
@@ -74,57 +82,24 @@ class AnswerText:
         return _joined(out)
 
 
-class TextStream:
-    """Decodes UTF-8 piece by piece and holds back whatever is not decided yet.
-
-    A token can end in the middle of a character, and a piece of text can be the beginning of a stop string. Both wait
-    until more is known. However the bytes are cut, the same text comes out: the stop string that is complete first
-    ends it.
-
-    Parameters
-    ----------
-    stop : iterable of str
-        Texts that end the answer; they are not part of it. Empty ones are ignored.
-    """
-
-    def __init__(self, stop: Iterable[str] = ()) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._stop = _Stop(stop)
-
-    @property
-    def stopped(self) -> bool:
-        """Whether a stop string was found. Nothing comes out any more."""
-        return self._stop.found
-
-    def feed(self, piece: bytes) -> str:
-        """Take the bytes of a token; return the text that is decided now."""
-        return self._stop.feed(self._decoder.decode(piece))
-
-    def flush(self) -> str:
-        """Return what was held back and did not become a stop string. Half a character at the very end is dropped."""
-        return self._stop.flush()
-
-
 class _Stop:
     """Lets text through until a stop string is complete; holds back what may become one."""
 
     def __init__(self, stop: Iterable[str]) -> None:
-        self._stop = [text for text in stop if text]
+        self.texts = [text for text in stop if text]
         self._held = ""
         self.found = False
 
     def feed(self, text: str) -> str:
         if self.found:
             return ""
-        if not self._stop:
-            return text
         text = self._held + text
-        found = [(at + len(stop), at) for stop in self._stop if (at := text.find(stop)) >= 0]
+        found = [(at + len(stop), at) for stop in self.texts if (at := text.find(stop)) >= 0]
         if found:
             self.found = True
             self._held = ""
             return text[: min(found)[1]]
-        shown = len(text) - undecided(text, self._stop)
+        shown = len(text) - undecided(text, self.texts)
         self._held = text[shown:]
         return text[:shown]
 
