@@ -12,13 +12,14 @@ from benchmarks.table import Row
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from benchmarks.sides import Side
+    from benchmarks.sides import Apart
     from benchmarks.subjects import Subject
 
 SLICE = 32
-PASSES = {128: 6, 1024: 1, 4096: 1}
+PASSES = {128: 16, 1024: 1, 4096: 1}
 """How often answers of each length are made; a long one counts for the shorter ones too."""
 FIRSTS = 20
+LOADS = 9
 TOPICS = ("llamas", "bread")
 QUESTIONS = (
     "Write the numbers from one to three hundred in words, separated by commas.",
@@ -38,13 +39,14 @@ def rows() -> Iterator[Row]:
         try:
             passes = [_pass(three, length) for length, count in PASSES.items() for _ in range(count)]
             yield from _speeds(subject, passes)
+            yield from _after_load(subject, three)
             yield from _firsts(subject, three)
         finally:
             for side in three:
                 side.close()
 
 
-def _pass(three: Sequence[Side], length: int) -> Slices:
+def _pass(three: Sequence[Apart], length: int) -> Slices:
     """Let the sides make the same answer of ``length`` tokens, taking turns; who begins changes each time."""
     for question in QUESTIONS:
         try:
@@ -62,7 +64,7 @@ def _pass(three: Sequence[Side], length: int) -> Slices:
     raise RuntimeError("All answers ended early: there is nothing to measure.")
 
 
-def _slice(three: Sequence[Side], number: int) -> tuple[float, float, float]:
+def _slice(three: Sequence[Apart], number: int) -> tuple[float, float, float]:
     times = [0.0] * 3
     for index in range(3):
         at = (index + number) % 3
@@ -87,7 +89,7 @@ def _speeds(subject: Subject, passes: list[Slices]) -> Iterator[Row]:
             before = ratio
 
 
-def _firsts(subject: Subject, three: Sequence[Side]) -> Iterator[Row]:
+def _firsts(subject: Subject, three: Sequence[Apart]) -> Iterator[Row]:
     """Measure a prompt that is new to all, and the next question of a chat after another chat had its turn."""
     new = [
         [
@@ -103,16 +105,30 @@ def _firsts(subject: Subject, three: Sequence[Side]) -> Iterator[Row]:
         chat.append({"role": "user", "content": f"And what of number {number}?"})
         turns.append([*chat])
         chat.append({"role": "assistant", "content": "Nothing is known of it."})
-    for name, prompts in (("a short prompt", new), ("a question, two chats in turns", turns)):
+    for name, prompts in (("a prompt like no other", new), ("a question, two chats in turns", turns)):
         times = [_first(three, messages, number) for number, messages in enumerate(prompts)][len(chats) :]
-        for opponent, other, most in ((1, "bare loop", None), (2, "create_chat_completion", 0.7)):
-            ratio = statistics.median(taken[0] / taken[opponent] for taken in times)
-            ours, bare = (statistics.median(taken[side] for taken in times) for side in (0, opponent))
-            what = f"{subject.name}: first token of {name}, bare: {other}"
-            yield Row(what, "ms", ours, bare, f"ratio ≤ {most}" if most else "", not most or ratio <= most, ratio)
+        yield from _first_rows(subject, name, times)
 
 
-def _first(three: Sequence[Side], messages: list[dict[str, Any]], number: int) -> list[float]:
+def _after_load(subject: Subject, three: Sequence[Apart]) -> Iterator[Row]:
+    """Measure the first question that a model is asked."""
+    times = []
+    for number in range(LOADS):
+        for side in three:
+            side.reload()
+        times.append(_first(three, [{"role": "user", "content": "Why is the sky blue?"}], number))
+    yield from _first_rows(subject, "a short prompt after a load", times)
+
+
+def _first_rows(subject: Subject, name: str, times: list[list[float]]) -> Iterator[Row]:
+    for opponent, other, most in ((1, "bare loop", None), (2, "create_chat_completion", 0.7)):
+        ratio = statistics.median(taken[0] / taken[opponent] for taken in times)
+        ours, bare = (statistics.median(taken[side] for taken in times) for side in (0, opponent))
+        what = f"{subject.name}: first token of {name}, bare: {other}"
+        yield Row(what, "ms", ours, bare, f"ratio ≤ {most}" if most else "", not most or ratio <= most, ratio)
+
+
+def _first(three: Sequence[Apart], messages: list[dict[str, Any]], number: int) -> list[float]:
     taken = [0.0] * 3
     for index in range(3):
         at = (index + number) % 3

@@ -13,6 +13,7 @@ from .answer import Answer
 from .context import Context
 from .model import Model
 from .parameters import model_params, sequences
+from .prompt import beginning
 from .scheduler import Scheduler
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class LlamaEngine:
             self._mute = model.why_not_a_chat_model
             if not self._mute:
                 self._make_context(options, (plan.n_ctx, *plan.smaller))
+            if self.scheduler is not None:
+                self.scheduler.read_ahead(beginning(model), cancel)
             if cancel.requested:
                 raise _Cancelled
         except _Cancelled:

@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import ContextOverflowError, ParameterError
+from ..errors import ContextOverflowError, LlamaWidgetsError, ParameterError
 from ..protocol import GenerateCompletion
+from .cache import common
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,6 +73,19 @@ def prompt(command: Generate, model: Model, n_ctx: int, answered: int = 0) -> Pr
         if count > room:
             return _shifted(command, model, groups, count, n_ctx, room)
     return Prompt(text, _tokens(model, text, n_ctx))
+
+
+def beginning(model: Model) -> list[int]:
+    """Return the tokens with which every chat begins that gives no system prompt: that of the template, if it has one.
+
+    They are found by asking for two chats that have nothing else in common.
+    """
+    try:
+        asked = [model.template.render([{"role": "user", "content": word}], "auto", []) for word in ("a", "1")]
+        first, second = (model.tokenise(text, model.n_ctx_train) for text in asked)
+    except LlamaWidgetsError:  # a template that wants more than one message is no reason not to load its model
+        return []
+    return first[: common(first, second)]
 
 
 def _shifted(

@@ -13,6 +13,7 @@ from .cache import Cache, common
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..cancel import Cancel
     from ..protocol import StopReason
     from .answer import Answer
     from .context import Context
@@ -62,6 +63,22 @@ class Scheduler:
         """Take an answer to make."""
         self.waiting.append(answer)
         answer.cancel.on_request(partial(self._interrupt, answer))
+
+    def read_ahead(self, tokens: list[int], cancel: Cancel) -> None:
+        """Read what prompts will begin with, before there are any. If that is cancelled, or fails, nothing is kept."""
+        context = self._context
+        if len(tokens) >= context.n_ctx:
+            return
+        sequence = self.cache.take(tokens)
+        cancel.on_request(context.flag.set)
+        while (start := len(sequence.tokens)) < len(tokens):
+            part = tokens[start : start + min(context.room, context.most_read(start))]
+            context.add(part, start, sequence.id, draw=False)
+            if context.decode() != "done":
+                self.cache.forget(sequence)
+                break
+            sequence.tokens.extend(part)
+        self.cache.release(sequence)
 
     def step(self) -> None:
         """Evaluate one batch and draw from it."""

@@ -17,6 +17,7 @@ import pytest
 from llama_widgets.cancel import Cancel
 from llama_widgets.engines import native
 from llama_widgets.errors import LlamaWidgetsError
+from llama_widgets.options import LoadOptions
 from llama_widgets.protocol import CompletionChunk, Progress
 
 from . import tiny
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 LONG = " ".join(f"Item {number} is blue." for number in range(600))  # about 4,700 tokens
 QUESTION = "What is the capital of France? Answer in one word."
+BEGINNING = "Be brief and kind. "
+MESSAGES = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
 ROUNDING = 1.0  # logits range over 40; up to 0.6 was seen between batch shapes
 
 
@@ -245,3 +248,42 @@ def test_a_recurrent_model_goes_on_but_is_never_cut_back(empty: Bench, tmp_path:
     assert empty.tokens == []
     assert cached("abcdef") == 0
     assert np.abs(after - _logits(empty)).max() < ROUNDING
+
+
+def test_the_first_question_finds_the_beginning_that_all_chats_share(empty: Bench, demo_model: Path) -> None:
+    empty.load(demo_model, n_ctx=512)
+    there = empty.tokens
+    found = empty.chat("Hello", max_tokens=12)
+    empty.engine.create_context(LoadOptions(n_ctx=512), Cancel())
+    alone = empty.chat("Hello", max_tokens=12)
+
+    assert b"You are a helpful AI assistant" in b"".join(filter(None, map(empty.model.piece, there)))
+    assert (found.usage.cached_tokens, alone.usage.cached_tokens) == (len(there), 0)
+    assert found.text == alone.text
+
+
+@pytest.mark.parametrize("arch", ["mamba", "lfm2", "gemma2"])
+def test_memories_that_cannot_be_cut_are_read_ahead_too(empty: Bench, tmp_path: Path, arch: str) -> None:
+    empty.load(tiny.write(tmp_path / "tiny.gguf", arch, template=BEGINNING + MESSAGES))
+    found = [empty.chat(text, max_tokens=1, conversation=text).usage.cached_tokens for text in ("Hello", "Why?")]
+    assert min(found) >= len(BEGINNING)
+
+
+@pytest.mark.parametrize(
+    "template", [BEGINNING * 20 + MESSAGES, "{{ raise_exception('never') }}", "{{ messages[0].content }}"]
+)
+def test_nothing_is_read_ahead_that_does_not_fit_or_is_not_shared(empty: Bench, tmp_path: Path, template: str) -> None:
+    empty.load(tiny.write(tmp_path / "tiny.gguf", template=template), n_ctx=16, n_seq_max=1)
+    assert max(len(sequence.tokens) for sequence in _cache(empty).sequences) <= 1  # the token that begins a text
+    assert empty.complete("a", max_tokens=1).usage.completion_tokens == 1
+
+
+def test_what_is_read_ahead_can_be_stopped(bench: Bench) -> None:
+    cancel = Cancel()
+    cancel.request()
+    scheduler = bench.engine.scheduler
+    assert scheduler is not None
+    scheduler.read_ahead(list(range(100, 400)), cancel)
+
+    assert not any(sequence.tokens or sequence.busy for sequence in scheduler.cache.sequences)
+    assert bench.chat("Hello", max_tokens=2).usage.cached_tokens == 0
