@@ -15,6 +15,7 @@ from tests.engine import tiny
 N_CTX = 8192
 _PRINTABLE = 94
 _TEMPLATE = (
+    "{% if messages[0]['role'] != 'system' %}<|system|>You are a helpful assistant.\n{% endif %}"
     "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )

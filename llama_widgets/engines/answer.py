@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from .model import Model
     from .templates.segments import Segment as Part
 
+PAUSE_S = 1 / 60
+"""Between two pieces of an answer: nobody sees more of them, and each costs those who listen as much as a small model's
+token. One that a faster model makes meanwhile comes with the next; slower ones tell each token at once."""
 _REPORTS = 100
 _REPORT_TOKENS = 64
 
@@ -90,6 +93,9 @@ class Answer:
         self._parts: dict[str, list[str]] = {"text": [], "thought": [], "call": []}
         self._logprobs: list[dict[str, Any]] = []
         self._told = self._told_logprobs = 0
+        self._untold: list[str] = []
+        self._untold_segment: Segment = "text"
+        self._next_told = 0.0
         self._drawn = self._thought = self._cached = self._evaluated = 0
         self._read_s = self._first = self._last = self._thought_from = self._thought_s = 0.0
         self._reported = -1
@@ -201,8 +207,9 @@ class Answer:
         )
 
     def fail(self, event: Event) -> None:
-        """End it with an error."""
+        """End it with an error, after what was drawn until then."""
         self.close()
+        self._tell()
         self._emit(event)
 
     def close(self) -> None:
@@ -225,14 +232,22 @@ class Answer:
 
     def _give(self, pieces: list[tuple[Part, str]], *, at_end: bool = False) -> None:
         for segment, text in pieces:
-            if text:
-                self._parts[segment].append(text)
-                if segment != "call":
-                    self._chunk(text, "thought" if segment == "thought" else "text")
-        if at_end and self._told_logprobs < len(self._logprobs):
-            self._chunk("", "text")
+            self._parts[segment].append(text)
+            if segment == "call":
+                continue
+            if segment != self._untold_segment:
+                self._tell()
+                self._untold_segment = segment
+            self._untold.append(text)
+        if at_end or (self._untold and self._last >= self._next_told):
+            self._tell()
 
-    def _chunk(self, text: str, segment: Segment) -> None:
+    def _tell(self) -> None:
+        """Tell what has not been told yet."""
+        if not self._untold and self._told_logprobs == len(self._logprobs):
+            return
+        self._next_told = self._last + PAUSE_S
+        text, self._untold = "".join(self._untold), []
         logprobs = self._logprobs[self._told_logprobs :]
         self._told_logprobs = len(self._logprobs)
         self._emit(
@@ -241,7 +256,7 @@ class Answer:
                 seq=self._told,
                 text=text,
                 tokens=self._drawn,
-                segment=segment,
+                segment=self._untold_segment if text else "text",
                 logprobs=logprobs,
             )
         )
@@ -256,7 +271,8 @@ class Answer:
         whole = written.rpartition(tools.close)[0] + tools.close if tools.close else ""  # the last one may be cut
         calls = tools.parse(written, self.command.tools) or tools.parse(whole, self.command.tools)
         if not calls:
-            self._chunk(written, "text")
+            self._untold_segment, self._untold = "text", [written]
+            self._tell()
             return text + written, []
         return text, [{"id": f"{self.command.request_id}-{index}", **call} for index, call in enumerate(calls)]
 

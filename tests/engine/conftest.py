@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llama_widgets.cancel import Cancel
+from llama_widgets.engines import answer
 from llama_widgets.engines.llama import LlamaEngine
 from llama_widgets.errors import from_code
 from llama_widgets.options import GenerationOptions, LoadOptions
@@ -167,6 +168,12 @@ def _load(values: dict[str, Any]) -> LoadOptions:
 
 def _options(values: dict[str, Any]) -> GenerationOptions:
     return GenerationOptions(**{"temperature": 0.0, **values})
+
+
+@pytest.fixture(autouse=True)
+def _each_token_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let answers tell each token, however fast they come."""
+    monkeypatch.setattr(answer, "PAUSE_S", 0.0)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from llama_widgets.errors import ContextOverflowError, ParameterError
+from llama_widgets.engines import answer
+from llama_widgets.errors import ContextOverflowError, EngineError, ParameterError
 
 from . import tiny
 
@@ -247,3 +248,31 @@ def test_nul_and_surrogates_are_characters_like_others(bench: Bench) -> None:
     assert tokens("a\ud83db") == tokens("a\N{REPLACEMENT CHARACTER}b")
     assert tokens("\ud83d\ude00") == tokens("😀")  # as two halves, the way JavaScript counts
     assert bench.chat("a\0b\udc00", max_tokens=2).usage.completion_tokens == 2
+
+
+def test_tokens_that_come_faster_than_they_are_seen_are_told_together(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_by_one = bench.chat(COUNT, max_tokens=24)
+    monkeypatch.setattr(answer, "PAUSE_S", 3600.0)
+    together = bench.chat(COUNT, max_tokens=24, conversation="other")
+
+    assert [chunk.tokens for chunk in bench.chunks] == [1, 24]
+    assert together.text == one_by_one.text
+
+
+def test_what_was_not_told_yet_comes_before_an_error(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer, "PAUSE_S", 3600.0)
+
+    def fail(one: answer.Answer) -> bool:
+        if len(one.tokens) > 50:
+            msg = "Broken."
+            raise EngineError(msg, "Try again.")
+        return False
+
+    monkeypatch.setattr(answer.Answer, "full", property(fail))
+    with pytest.raises(EngineError, match="Broken"):
+        bench.chat(COUNT, max_tokens=24)
+
+    assert len(bench.chunks) == 2
+    assert bench.chunks[-1].tokens > 2
