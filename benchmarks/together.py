@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
 from concurrent.futures import Future
@@ -106,12 +105,8 @@ def _run(subject: Subject, worker: Worker, name: str, *, at_once: bool) -> float
 
 
 def _join(subject: Subject) -> Iterator[Row]:
-    """Let a long prompt join an answer: how slow that gets, and how slowly the prompt is read.
-
-    Such a prompt is read for half a minute, in which the machine may take a core away, with or without it. So the
-    answer goes on alone for as long, and its slowest gap then is what the slowest gap of the other is beside.
-    """
-    normal, gaps, undisturbed, alone, joined = [], [], [], [], []
+    """Let a long prompt join an answer: how slow that gets, and how slowly the prompt is read."""
+    normal, gaps, alone, joined = [], [], [], []
     for number in range(JOINS):
         for joins in _order(number):
             worker = _worker(subject)  # with an empty memory: others in it slow down attention
@@ -122,12 +117,10 @@ def _join(subject: Subject) -> Iterator[Row]:
                 begun = time.perf_counter()
                 joined.append(_reading(subject, worker, text))
                 ended = time.perf_counter()
-                time.sleep(ended - begun)
                 worker.abort("running")
                 running.end()
                 normal.append(statistics.median(running.gaps(0, begun)))
                 gaps.append(running.gaps(begun, ended))
-                undisturbed.append(running.gaps(ended, math.inf))
             else:
                 Asked(worker, subject, "warm", f"{number}: tell me a very long story.", BEFORE).end()
                 alone.append(_reading(subject, worker, text))
@@ -136,11 +129,6 @@ def _join(subject: Subject) -> Iterator[Row]:
     ratio = statistics.median(max(each) / usually for each, usually in zip(gaps, normal, strict=True))
     name = f"{subject.name}: slowest gap while {LONG:,} tokens join; bare: usual"
     yield Row(name, "ms", gap, usual, "ratio ≤ 8", ratio <= 8, ratio)
-    slowest, usually = (statistics.median(map(each, undisturbed)) * 1000 for each in (max, statistics.median))
-    ratio = statistics.median(max(each) / statistics.median(each) for each in undisturbed)
-    yield Row(
-        f"{subject.name}: slowest gap in as long a time after it; bare: usual", "ms", slowest, usually, "", True, ratio
-    )
     speed, bare = LONG / statistics.median(joined), LONG / statistics.median(alone)
     ratio = statistics.median(b / a for a, b in zip(joined, alone, strict=True))
     name = f"{subject.name}: reading them meanwhile; bare: alone"

@@ -69,6 +69,10 @@ function answering(chat: ChatState): string {
   return perSecond === null ? "" : `${speed(perSecond)} tokens/s`;
 }
 
+function tokens(many: number): string {
+  return `${count(many)} ${many === 1 ? "token" : "tokens"}`;
+}
+
 const ENDS: Record<string, string> = {
   abort: "stopped",
   max_tokens: "cut at max tokens",
@@ -82,7 +86,7 @@ export function footer({ usage, timings, stop_reason, dropped }: Turn): string {
   if (timings?.decode_tps != null) parts.push(`${speed(timings.decode_tps)} tokens/s`);
   if (timings?.ttft_s != null) parts.push(`first token ${shortTime(timings.ttft_s)}`);
   if (usage) {
-    parts.push(`${count(usage.completion_tokens)} ${usage.completion_tokens === 1 ? "token" : "tokens"}`);
+    parts.push(tokens(usage.completion_tokens));
     if (usage.prompt_tokens) parts.push(`${count(usage.cached_tokens)} of ${count(usage.prompt_tokens)} reused`);
   }
   if (dropped) parts.push(`${count(dropped)} older ${dropped === 1 ? "message" : "messages"} left out`);
@@ -95,7 +99,7 @@ export function footer({ usage, timings, stop_reason, dropped }: Turn): string {
 export function thoughtsTitle({ usage, timings }: Turn): string {
   const parts = ["Thoughts"];
   if (timings?.thought_s != null) parts.push(shortTime(timings.thought_s));
-  if (usage?.thought_tokens) parts.push(`${count(usage.thought_tokens)} tokens`);
+  if (usage?.thought_tokens) parts.push(tokens(usage.thought_tokens));
   return parts.join(" · ");
 }
 
