@@ -236,8 +236,9 @@ class Worker:
         while not self._stopping:
             while self._begin_next():
                 pass
-            if self._active:  # the last time too: it ends what was aborted when the worker was closed
-                self._step()
+            engine = self._engine
+            if engine is not None and engine.active:  # the last time too: it ends what was aborted by a close
+                self._step(engine)
         if self._engine is not None:
             self._engine.close()
             self._resident.forget()
@@ -289,8 +290,7 @@ class Worker:
             return False
         return command.model is None or self._resident.holds(command.model, command.load)
 
-    def _step(self) -> None:
-        engine = self._started_engine()
+    def _step(self, engine: Engine) -> None:
         try:
             engine.step()
         except BaseException as error:  # noqa: BLE001 - it should not: nothing it holds can be trusted

@@ -74,6 +74,7 @@ class Answer:
     ) -> None:
         self.command, self.cancel = command, cancel
         self._model, self._n_ctx, self._emit = model, n_ctx, emit
+        self._wants_logprobs, self._most = command.options.top_logprobs is not None, command.options.max_tokens
         self._started = time.perf_counter()
         self._prompt = prompt(command, model, n_ctx)
         self.tokens = list(self._prompt.tokens)
@@ -86,7 +87,8 @@ class Answer:
             if grammar is not None and isinstance(command, GenerateChatCompletion):
                 for token in model.tokens(command.response_prefix):
                     self._sampler.accept(token)
-            self._sampler.constrained = self._text.segment != "thought"
+            self._thinking = self._text.segment == "thought"
+            self._sampler.constrained = not self._thinking
         except BaseException:
             self._sampler.close()
             raise
@@ -120,7 +122,8 @@ class Answer:
     @property
     def drawing(self) -> bool:
         """Whether it adds token after token; otherwise it reads."""
-        return self._drawn > 0 and self.pending == 1
+        sequence = self.sequence
+        return self._drawn > 0 and sequence is not None and len(self.tokens) - len(sequence.tokens) == 1
 
     def place(self, sequence: Sequence) -> None:
         """Go on in ``sequence``, which holds the beginning of the tokens."""
@@ -143,8 +146,8 @@ class Answer:
         piece = self._model.piece(token)
         if piece is None:
             # One that ends within its thought has not answered yet.
-            return None if self._text.segment == "thought" and self._close_thought() else "eos"
-        if logprobs := sampler.logprobs(context, index, token):
+            return None if self._thinking and self._close_thought() else "eos"
+        if self._wants_logprobs and (logprobs := sampler.logprobs(context, index, token)):
             self._logprobs.append(logprobs)
         self._drawn += 1
         if self._drawn == 1:
@@ -153,9 +156,10 @@ class Answer:
         self._add(piece)
         if text.stopped:
             return "stop"
-        if self._drawn == self.command.options.max_tokens:
+        if self._drawn == self._most:
             return "max_tokens"
-        self._budget_spent()
+        if self._thinking:
+            self._budget_spent()
         return None
 
     @property
@@ -220,14 +224,13 @@ class Answer:
 
     def _add(self, piece: bytes) -> None:
         """Take the text of a token."""
-        text = self._text
-        thinking = text.segment == "thought"
-        pieces = text.feed(piece)
-        if thinking or text.segment == "thought":
+        pieces = self._text.feed(piece)
+        thinking = self._text.segment == "thought"
+        if self._thinking or thinking:
             self._thought += 1
             self._thought_from = self._thought_from or self._last
             self._thought_s = self._last - self._thought_from
-            self._sampler.constrained = text.segment != "thought"
+            self._thinking, self._sampler.constrained = thinking, not thinking
         self._give(pieces)
 
     def _give(self, pieces: list[tuple[Part, str]], *, at_end: bool = False) -> None:
@@ -279,7 +282,7 @@ class Answer:
     def _budget_spent(self) -> None:
         """Close a thought that has used its tokens."""
         budget = self.command.options.thinking_budget
-        if budget is not None and self._text.segment == "thought" and self._thought >= budget:
+        if budget is not None and self._thinking and self._thought >= budget:
             self._close_thought()
 
     def _close_thought(self) -> bool:
@@ -287,8 +290,7 @@ class Answer:
         for token in self._model.tokens(self._text.closing):
             self.tokens.append(token)
             self._add(self._model.piece(token) or b"")
-        self._sampler.constrained = self._text.segment != "thought"
-        return self._sampler.constrained
+        return not self._thinking
 
     # What it tells
 

@@ -147,6 +147,12 @@ def _strlen() -> Any | None:  # noqa: ANN401 - ctypes has no public type for a f
     return callback if works else None
 
 
+logits = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)(
+    ctypes.cast(llama_cpp.llama_get_logits_ith, ctypes.c_void_p).value  # type: ignore[arg-type] # a function of C
+)
+"""``llama_get_logits_ith`` as a number: it is asked for after each token, and a pointer is one object more."""
+
+
 def start() -> dict[str, Any]:
     """Start llama.cpp, once per process; return its versions, backend and devices."""
     _backend_init()

@@ -11,6 +11,7 @@ import llama_cpp  # noqa: TID253 - this module is imported late
 import numpy as np
 
 from ..errors import EngineError, GrammarError, ParameterError
+from . import native
 from .constraint import Constraint
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ class Sampler:
     ) -> None:
         self.constrained = True
         self._model = model
-        self._at, self._result = 0, np.empty(0, np.float32)
         self._top = options.top_logprobs
+        self._at, self._result = 0, np.empty(0, np.float32)
         self._constraint = None if grammar is None else Constraint(grammar, model)
         self._all = np.arange(0 if grammar is None else model.n_vocab, dtype=np.int32)
         self._candidates = np.empty(len(self._all), _CANDIDATE)
@@ -74,7 +75,8 @@ class Sampler:
         window = min(max(model.n_ctx_train, len(prompt)), _MOST_LOOKED_BACK)
         self._handle: llama_cpp.llama_sampler_p | None = _chain(options, model, bias, window)
         # Nothing but the likeliest token: numpy finds it sooner than llama.cpp makes the list of candidates.
-        self._greedy = options.temperature == 0 and llama_cpp.llama_sampler_chain_n(self._chain) == 1
+        alone = llama_cpp.llama_sampler_chain_n(self._chain) == 1
+        self._greedy = options.temperature == 0 and alone and grammar is None
         back = _looks_back(options, window)
         self._remembers = back > 0
         for token in prompt[max(0, len(prompt) - back) :]:
@@ -93,6 +95,8 @@ class Sampler:
         GrammarError
             If the grammar leaves no token to draw.
         """
+        if self._greedy:
+            return int(self._logits(ctx, index).argmax())
         constraint = self._constraint
         if constraint is None or not self.constrained:
             return self._sample(ctx, index)
@@ -134,8 +138,8 @@ class Sampler:
         logits = self._logits(ctx, index).astype(np.float64)
         logits -= logits.max()
         total = math.log(np.exp(logits).sum())
-        top = _largest(logits, self._top).tolist() if self._top else []
-        shown = [{"token": i, "text": self._text(i), "logprob": float(logits[i]) - total} for i in (token, *top)]
+        likeliest = _largest(logits, self._top).tolist() if self._top else []
+        shown = [{"token": i, "text": self._text(i), "logprob": float(logits[i]) - total} for i in (token, *likeliest)]
         return {**shown[0], "top": shown[1:]}
 
     def close(self) -> None:
@@ -152,8 +156,6 @@ class Sampler:
         return self._handle
 
     def _sample(self, ctx: llama_cpp.llama_context_p, index: int) -> int:
-        if self._greedy:
-            return int(self._logits(ctx, index).argmax())
         return int(llama_cpp.llama_sampler_sample(self._chain, ctx, index))
 
     def _redraw(self, constraint: Constraint, logits: _Floats) -> int:
@@ -182,11 +184,10 @@ class Sampler:
         return int(chosen.id)
 
     def _logits(self, ctx: llama_cpp.llama_context_p, index: int) -> _Floats:
-        pointer = llama_cpp.llama_get_logits_ith(ctx, index)
-        if not pointer:
+        address = native.logits(ctx, index)
+        if not address:
             msg = f"llama.cpp has no result number {index}."
             raise EngineError(msg, "Try again.")
-        address = ctypes.addressof(pointer.contents)
         if address != self._at:  # llama.cpp writes each result where it wrote the one before, unless it needs more room
             self._at = address
             self._result = np.frombuffer((ctypes.c_float * self._model.n_vocab).from_address(address), np.float32)
