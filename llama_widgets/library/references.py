@@ -6,6 +6,7 @@
 ``hf:user/repo/folder/file.gguf``      that file; of a model in parts, any part names the whole
 ``...@revision``                       the same at a branch, tag or commit
 ``user/repo``, ``user/repo:Q4_K_M``    the same without ``hf:``, where no such path exists
+``https://<hub>/user/repo/...``        the page or the file of the hub with this address
 ``file.gguf``, ``./folder``, ``~/...`` a path on this machine
 =====================================  ==========================================================
 """
@@ -16,6 +17,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from ..errors import UnknownReferenceError
 
@@ -67,6 +69,8 @@ def parse(text: str) -> Reference:
     path = absolute(text)
     if os.path.lexists(path):
         return Reference(path=path)
+    if "://" in text:
+        text = _of_page(text) or text
     found = None if _LOOKS_LOCAL.match(text) else _HUB.fullmatch(text)
     if found and not (found["scheme"] is None and _is_file(found)) and _is_safe(found):
         if found["early"] and found["late"]:
@@ -81,6 +85,30 @@ def parse(text: str) -> Reference:
         return Reference(path=path)
     msg = f"{_shown(text)} is not a reference to a model."
     raise UnknownReferenceError(msg, _HINT)
+
+
+def _of_page(text: str) -> str | None:
+    """Return the reference that a page or a file of the model hub stands for, as its address is copied from a browser.
+
+    Such an address is ``user/repo``, then perhaps ``blob``, ``resolve``, ``raw`` or ``tree``, a revision and a path. Of
+    all other pages of a model, and of folders, it is the model.
+    """
+    from huggingface_hub import constants
+
+    try:
+        address = urlsplit(text)
+    except ValueError:  # half an IPv6 address
+        return None
+    hosts = {*constants.HF_URL_HOSTS, urlsplit(constants.ENDPOINT).netloc}
+    parts = [unquote(part) for part in address.path.strip("/").split("/")]
+    if address.scheme.lower() not in {"http", "https"} or address.netloc.lower() not in hosts or len(parts) < 2:  # noqa: PLR2004 - user and repository
+        return None
+    user, repo, *rest = parts
+    file = revision = ""
+    if len(rest) > 1 and rest[0] in {"blob", "resolve", "raw", "tree"}:
+        revision = "" if rest[1] == "main" else f"@{rest[1]}"
+        file = "/".join(["", *rest[2:]]) if rest[-1].lower().endswith(".gguf") else ""
+    return f"hf:{user}/{repo}{file}{revision}"
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:

@@ -173,8 +173,22 @@ def test_what_cannot_be_found(machine: Path) -> None:
     for text in ("", "nothing", str(machine / "no.gguf"), "\0", "\ud800", "\0.gguf", "x" * 5_000 + ".gguf"):
         with pytest.raises(ModelNotFoundError):
             find(text)
-    with pytest.raises(InvalidModelError, match="is a folder"):
+    with pytest.raises(InvalidModelError, match="is a folder with no models"):
         find(str(machine))
+
+
+def test_a_folder_with_one_model_is_that_model(machine: Path) -> None:
+    first = file(machine / "models" / "deep" / "m-00001-of-00002.gguf")
+    file(machine / "models" / "deep" / "m-00002-of-00002.gguf")
+    file(machine / "models" / "mmproj-m.gguf")
+    assert find(str(machine / "models")) == first
+
+    for number in range(12):
+        file(machine / "models" / f"n{number:02}.gguf")
+    with pytest.raises(InvalidModelError, match="is a folder with 13 models") as raised:
+        find(str(machine / "models"))
+    assert "deep/m-00001-of-00002.gguf, n00.gguf" in raised.value.hint
+    assert raised.value.hint.endswith(" and more.")
 
 
 def test_half_a_download_is_not_found(machine: Path) -> None:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from huggingface_hub import constants  # noqa: TID253 - it knows the addresses of the hub
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llama_widgets.errors import UnknownReferenceError
 from llama_widgets.library.filenames import choose, describe, is_model, sets
 from llama_widgets.library.references import Reference, parse
+
+HOSTS = [*constants.HF_URL_HOSTS, urlsplit(constants.ENDPOINT).netloc]
 
 
 @pytest.mark.parametrize(
@@ -37,10 +41,44 @@ def test_what_a_text_names(text: str, expected: Reference) -> None:
 
 
 @pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("user/repo", Reference(repo="user/repo")),
+        ("user/repo/?library=llama.cpp#files", Reference(repo="user/repo")),
+        ("user/repo/tree/main", Reference(repo="user/repo")),
+        ("user/repo/tree/v1.0/folder", Reference(repo="user/repo", revision="v1.0")),
+        ("user/repo/discussions/1", Reference(repo="user/repo")),
+        ("user/repo/blob/main/file.gguf", Reference(repo="user/repo", file="file.gguf")),
+        ("user/repo/resolve/main/a%20b/c.gguf?download=true", Reference(repo="user/repo", file="a b/c.gguf")),
+        (
+            "user/repo/blob/refs%2Fpr%2F1/file.gguf",
+            Reference(repo="user/repo", file="file.gguf", revision="refs/pr/1"),
+        ),
+    ],
+)
+@pytest.mark.parametrize("host", HOSTS)
+def test_addresses_copied_from_a_browser(host: str, address: str, expected: Reference) -> None:
+    assert parse(f"https://{host}/{address}") == expected
+    assert parse(f" HTTPS://{host.upper()}/{address}\n") == expected
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize(
+    "path",
+    ["", "user", "user/repo/blob/main/../../x.gguf", "user/repo/blob/..%2F..%2Fx/y.gguf", "us er/repo", "a/b%00"],
+)
+def test_addresses_that_name_no_model(host: str, path: str) -> None:
+    for scheme in ("https", "file", "ftp"):
+        with pytest.raises(UnknownReferenceError):
+            parse(f"{scheme}://{host}/{path}")
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "",
         "model",
+        "https://[::1/user/repo",
         "hf:model",
         "hf:a/b/c.txt",
         "hf:user/repo@one:Q4@two",
@@ -67,7 +105,13 @@ def test_an_existing_path_comes_first(tmp_path: Path, monkeypatch: pytest.Monkey
     assert parse("hf:user/repo") == Reference(repo="user/repo")
 
 
-@given(st.one_of(st.text(), st.from_regex(r"(hf:)?[\w.-]+/[\w.-]+([:/@][\w.-]+)*(\.gguf)?", fullmatch=True)))
+@given(
+    st.one_of(
+        st.text(),
+        st.from_regex(r"(hf:)?[\w.-]+/[\w.-]+([:/@][\w.-]+)*(\.gguf)?", fullmatch=True),
+        st.text().map(lambda path: f"https://{HOSTS[0]}/user/repo/{path}"),
+    )
+)
 @example("hf:a/b/c.gguf@d")
 def test_the_canonical_form_means_the_same(text: str) -> None:
     try:
