@@ -18,6 +18,11 @@ _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: 
 _STRING, _ARRAY = 8, 9
 UINT32, FLOAT32 = 4, 6
 _MOST_DIMENSIONS = 4
+# No model comes near these, and what claims more is refused before it can take memory or time. A vocabulary of 262,144
+# tokens and its merges are 0.8 million items in 16 MB.
+_LONGEST = 2**26
+_LONGEST_TEXT = 2**22
+_MOST_ITEMS = 2**20
 
 
 @dataclass(frozen=True)
@@ -56,25 +61,45 @@ def read(path: Path) -> Header:
         If the file cannot be read.
     """
     with path.open("rb") as file:
-        reader = _Reader(path.name, file)
-        n_tensors, n_values = reader.begin()
-        header = Header()
-        for _ in range(n_values):
-            key, kind = reader.string(), reader.number("I")
-            header.values[key], header.kinds[key] = reader.value(kind), kind
-        for _ in range(n_tensors):
-            name = reader.string()
-            shape = reader.shape()
-            header.tensors[name] = Tensor(shape, reader.number("I"))
-            reader.number("Q")  # where its data are
-        return header
+        return parse(file, os.fstat(file.fileno()).st_size, path.name)
+
+
+def parse(file: BinaryIO, size: int, name: str) -> Header:
+    """Return the header that ``file`` begins with.
+
+    Parameters
+    ----------
+    file : binary file
+        Read from where it stands, forwards only, by ``read`` and relative ``seek``.
+    size : int
+        Bytes of the whole file.
+    name : str
+        How errors call it.
+
+    Raises
+    ------
+    InvalidModelError
+        If it cannot be read to its end, or claims what no model has: then at most 64 MiB were read.
+    """
+    reader = _Reader(name, file, size)
+    n_tensors, n_values = reader.begin()
+    header = Header()
+    for _ in range(n_values):
+        key, kind = reader.string(), reader.number("I")
+        header.values[key], header.kinds[key] = reader.value(kind), kind
+    for _ in range(n_tensors):
+        tensor = reader.string()
+        shape = reader.shape()
+        header.tensors[tensor] = Tensor(shape, reader.number("I"))
+        reader.number("Q")  # where its data are
+    return header
 
 
 def find(path: Path, *keys: str) -> dict[str, Any]:
     """Return the values of ``keys`` as ``read`` does, without reading on behind the last of them; of some, nothing."""
     found: dict[str, Any] = {}
     with path.open("rb") as file:
-        reader = _Reader(path.name, file)
+        reader = _Reader(path.name, file, os.fstat(file.fileno()).st_size)
         for _ in range(reader.begin()[1]):
             key, kind = reader.string(), reader.number("I")
             if key in keys:
@@ -87,18 +112,20 @@ def find(path: Path, *keys: str) -> dict[str, Any]:
 
 
 class _Reader:
-    def __init__(self, name: str, file: BinaryIO) -> None:
+    def __init__(self, name: str, file: BinaryIO, size: int) -> None:
         self._name = name
         self._file = file
-        self._size = os.fstat(file.fileno()).st_size
+        self._left = min(size, _LONGEST)
+        self._items = _MOST_ITEMS
 
     def begin(self) -> tuple[int, int]:
         """Read what a GGUF file begins with; return how many tensors and values there are."""
-        self._take(4)
+        if self._take(4) != b"GGUF":
+            raise self._damaged("it does not begin as a GGUF file does")
         version = self.number("I")
         if version not in (2, 3):
             raise self._damaged(f"its version is {version}")
-        return self.number("Q"), self.number("Q")
+        return self._count(), self._count()
 
     def value(self, kind: int, *, pass_over: bool = True) -> Any:  # noqa: ANN401 - whatever the file holds
         if kind in _NUMBERS:
@@ -116,7 +143,10 @@ class _Reader:
         return struct.unpack(f"<{letter}", self._take(struct.calcsize(letter)))[0]
 
     def string(self) -> str:
-        return self._take(self.number("Q")).decode("utf-8", "replace")
+        length = self.number("Q")
+        if length > _LONGEST_TEXT:
+            raise self._damaged(f"a text has {length:,} bytes")
+        return self._take(length).decode("utf-8", "replace")
 
     def shape(self) -> tuple[int, ...]:
         count = self.number("I")
@@ -128,21 +158,37 @@ class _Reader:
         if array.kind in _NUMBERS:
             self._skip(array.count * struct.calcsize(_NUMBERS[array.kind]))
         elif array.kind == _STRING:
+            self._spend(array.count)
             for _ in range(array.count):
                 self._skip(self.number("Q"))
         else:
             raise self._damaged(f"there are no arrays of type {array.kind}")
 
+    def _count(self) -> int:
+        count = int(self.number("Q"))
+        self._spend(count)
+        return count
+
+    def _spend(self, items: int) -> None:
+        self._items -= items
+        if self._items < 0:
+            raise self._damaged("it claims to list millions of things")
+
     def _take(self, count: int) -> bytes:
-        data = self._file.read(min(count, self._size))
+        self._pass(count)
+        data = self._file.read(count)
         if len(data) < count:
             raise self._damaged("it ends within its header")
         return data
 
     def _skip(self, count: int) -> None:
-        if count > self._size - self._file.tell():
-            raise self._damaged("it ends within its header")
+        self._pass(count)
         self._file.seek(count, os.SEEK_CUR)
+
+    def _pass(self, count: int) -> None:
+        if count > self._left:
+            raise self._damaged("it ends within its header")
+        self._left -= count
 
     def _damaged(self, why: str) -> InvalidModelError:
         msg = f"{self._name} is cut short or damaged: {why}."
