@@ -250,20 +250,22 @@ class _Handler(BaseHTTPRequestHandler):
     def _file(self, name: str, etag: str, **headers: str) -> None:
         hub = self.server.hub
         size, start, status = hub.size(name), 0, 200
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
+        last = size - 1
         if asked and hub.ranges and self.headers.get("If-Range", etag) == etag:
             start, status = int(asked[1]), 206
             if start >= size:
                 self._send(416, {}, Content_Range=f"bytes */{size}")
                 return
-            headers["Content_Range"] = f"bytes {start}-{size - 1}/{size}"
-        self._head(status, size - start, ETag=etag, Accept_Ranges="bytes" if hub.ranges else "none", **headers)
+            last = min(last, int(asked[2] or last))
+            headers["Content_Range"] = f"bytes {start}-{last}/{size}"
+        self._head(status, last + 1 - start, ETag=etag, Accept_Ranges="bytes" if hub.ranges else "none", **headers)
         if self.command == "GET":
             with hub.open(name) as file:
                 file.seek(start)
-                self._stream(name, file, start)
+                self._stream(name, file, start, last + 1)
 
-    def _stream(self, name: str, file: BinaryIO, start: int) -> None:
+    def _stream(self, name: str, file: BinaryIO, start: int, stop: int) -> None:
         hub = self.server.hub
         with hub.lock:
             end = start + hub.cuts.pop(0) if hub.cuts else None
@@ -279,7 +281,8 @@ class _Handler(BaseHTTPRequestHandler):
                 time.sleep(0.01)
                 continue
             rate = hub.rate
-            piece = file.read(room if rate is None else max(1, min(room, int(rate / 50))))
+            room = min(room, stop - position)
+            piece = file.read(room if rate is None else min(room, max(1, int(rate / 50))))
             if not piece:
                 return
             if position == 0 and name in hub.corrupt:

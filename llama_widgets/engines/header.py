@@ -5,24 +5,34 @@ from __future__ import annotations
 import os
 import struct
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import InvalidModelError
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import BinaryIO
 
 # enum gguf_type of ggml's gguf.h, as letters of struct
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 UINT32, FLOAT32 = 4, 6
+TOKENS = "tokenizer.ggml.tokens"
 _MOST_DIMENSIONS = 4
 # No model comes near these, and what claims more is refused before it can take memory or time. A vocabulary of 262,144
 # tokens and its merges are 0.8 million items in 16 MB.
 _LONGEST = 2**26
 _LONGEST_TEXT = 2**22
 _MOST_ITEMS = 2**20
+
+
+class Readable(Protocol):
+    """What a header is read from: a file, or the parts of one that are fetched as they are asked for."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next ``size`` bytes, or fewer at the end."""
+
+    def seek(self, offset: int, whence: int, /) -> int:
+        """Pass over ``offset`` bytes; ``whence`` is ``os.SEEK_CUR``."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +74,20 @@ def read(path: Path) -> Header:
         return parse(file, os.fstat(file.fileno()).st_size, path.name)
 
 
-def parse(file: BinaryIO, size: int, name: str) -> Header:
+def parse(file: Readable, size: int, name: str, *, vocabulary: bool = True) -> Header:
     """Return the header that ``file`` begins with.
 
     Parameters
     ----------
     file : binary file
-        Read from where it stands, forwards only, by ``read`` and relative ``seek``.
+        Read from where it stands, forwards only.
     size : int
         Bytes of the whole file.
     name : str
         How errors call it.
+    vocabulary : bool
+        If False, reading ends where the tokens begin, of which only the number is given: what makes a model large or
+        small stands before them in most files, in a hundredth of the bytes. There are no tensors then.
 
     Raises
     ------
@@ -86,7 +99,10 @@ def parse(file: BinaryIO, size: int, name: str) -> Header:
     header = Header()
     for _ in range(n_values):
         key, kind = reader.string(), reader.number("I")
-        header.values[key], header.kinds[key] = reader.value(kind), kind
+        tokens = key == TOKENS and not vocabulary
+        header.values[key], header.kinds[key] = reader.value(kind, pass_over=not tokens), kind
+        if tokens:
+            return header
     for _ in range(n_tensors):
         tensor = reader.string()
         shape = reader.shape()
@@ -112,7 +128,7 @@ def find(path: Path, *keys: str) -> dict[str, Any]:
 
 
 class _Reader:
-    def __init__(self, name: str, file: BinaryIO, size: int) -> None:
+    def __init__(self, name: str, file: Readable, size: int) -> None:
         self._name = name
         self._file = file
         self._left = min(size, _LONGEST)

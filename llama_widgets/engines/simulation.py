@@ -177,10 +177,10 @@ def _load(path: Path, *, without_vocabulary: bool) -> llama_cpp.llama_model_p | 
 def _no_vocabulary(path: Path) -> ctypes.Array[llama_cpp.llama_model_kv_override] | None:
     """Return what makes llama.cpp count the tokens of a model instead of reading them."""
     try:
-        found = header.find(path, "general.architecture", "tokenizer.ggml.tokens")
+        found = header.find(path, "general.architecture", header.TOKENS)
     except InvalidModelError:
         return None  # llama.cpp will say what is wrong
-    name, tokens = found.get("general.architecture"), found.get("tokenizer.ggml.tokens")
+    name, tokens = found.get("general.architecture"), found.get(header.TOKENS)
     if not isinstance(name, str) or len(name) > _LONGEST_NAME or not isinstance(tokens, header.Array):
         return None
     overrides = (llama_cpp.llama_model_kv_override * 3)()  # the last one is empty and ends the list

@@ -6,6 +6,7 @@ import contextlib
 import io
 import struct
 import tracemalloc
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -14,6 +15,9 @@ from hypothesis import strategies as st
 from llama_widgets.engines import header
 from llama_widgets.errors import InvalidModelError
 from tests.engine import tiny
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MOST_BYTES = 64 * 2**20
 MOST_CALLS = 4_000_000
@@ -65,6 +69,16 @@ def test_what_a_real_header_says(real: bytes) -> None:
     assert found.values["tokenizer.chat_template"] == "{{ messages }}"
     assert found.values["tokenizer.ggml.tokens"] == header.Array(STRING, 258)
     assert found.tensors["token_embd.weight"].shape == (tiny.WIDTH, 258)
+
+
+def test_without_its_vocabulary_a_header_is_short(tmp_path: Path) -> None:
+    path = tiny.write(tmp_path / "large.gguf", n_vocab=100_000, template="{{ messages }}")
+    with path.open("rb") as file:
+        found = header.parse(file, path.stat().st_size, path.name, vocabulary=False)
+        assert file.tell() < 2_000
+    assert found.values[header.TOKENS] == header.Array(STRING, 100_000)
+    assert found.values["llama.block_count"] == 1
+    assert not found.tensors
 
 
 HOSTILE = {
