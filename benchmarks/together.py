@@ -7,6 +7,7 @@ import time
 from concurrent.futures import Future
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 from benchmarks.subjects import N_CTX, subjects
 from benchmarks.table import Row
@@ -64,13 +65,13 @@ class Asked:
 
 def rows() -> Iterator[Row]:
     """Yield the sweep's throughput, the slowest gap and the speed of reading, for each model."""
-    answer.PAUSE_S = 0.0  # what comes together with the next token would hide a gap
-    for subject in subjects():
-        # All cores for both ways, or it would be the second core that makes a batch faster.
-        worker = _worker(subject, n_threads=physical_cores())
-        yield _sweep(subject, worker)
-        worker.close()
-        yield from _join(subject)
+    with mock.patch.object(answer, "PAUSE_S", 0.0):  # what comes together with the next token would hide a gap
+        for subject in subjects():
+            # All cores for both ways, or it would be the second core that makes a batch faster.
+            worker = _worker(subject, n_threads=physical_cores())
+            yield _sweep(subject, worker)
+            worker.close()
+            yield from _join(subject)
 
 
 def _worker(subject: Subject, **options: Any) -> Worker:  # noqa: ANN401 - load options

@@ -102,7 +102,8 @@ class Answer:
         self._read_s = self._first = self._last = self._thought_from = self._thought_s = 0.0
         self._reported = -1
         self._tell_dropped(0)
-        self._budget_spent()
+        if self._thinking:
+            self._budget_spent()
 
     @property
     def conversation(self) -> str:
@@ -178,6 +179,7 @@ class Answer:
             return False
         if shorter.dropped <= self._prompt.dropped:
             return False
+        self._tell()  # reading what is left may take long
         before, self._prompt = self._prompt.dropped, shorter
         self.tokens = shorter.tokens + answered
         self._tell_dropped(before)
@@ -282,7 +284,7 @@ class Answer:
     def _budget_spent(self) -> None:
         """Close a thought that has used its tokens."""
         budget = self.command.options.thinking_budget
-        if budget is not None and self._thinking and self._thought >= budget:
+        if budget is not None and self._thought >= budget:
             self._close_thought()
 
     def _close_thought(self) -> bool:

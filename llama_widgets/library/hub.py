@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import errno
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import HfApi, constants, get_hf_file_metadata, get_session, hf_hub_url  # noqa: TID253 - see above
 from huggingface_hub.errors import (  # noqa: TID253
@@ -41,6 +42,8 @@ from .filenames import choose, describe, is_model, sets
 from .ranges import Ranges
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .references import Reference
 
 TRANSPORT_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
@@ -113,13 +116,24 @@ def header(file: RemoteFile, token: str | None, *, vocabulary: bool = True) -> g
     return gguf.parse(Ranges(partial(_fetch, file, token), file.size), file.size, file.name, vocabulary=vocabulary)
 
 
-def _fetch(file: RemoteFile, token: str | None, first: int, last: int) -> bytes:
-    """Return the bytes of a file from ``first`` up to, and without, ``last``; nothing behind them is waited for."""
-    headers = build_hf_headers(token=token) | {"Accept-Encoding": "identity", "Range": f"bytes={first}-{last - 1}"}
+@contextmanager
+def stream(file: RemoteFile, token: str | None, headers: dict[str, str]) -> Iterator[Any]:
+    """Ask for the bytes of a file, as they are, and give the answer before they have come.
+
+    The hub is asked each time, as the address that it redirects to is good for a limited time only. The token does not
+    go there: httpx drops it when a redirect leaves the host.
+    """
+    headers = build_hf_headers(token=token) | {"Accept-Encoding": "identity"} | headers
     timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
-    found = b""
     with get_session().stream("GET", file.url, headers=headers, timeout=timeout, follow_redirects=True) as response:
         hf_raise_for_status(response)
+        yield response
+
+
+def _fetch(file: RemoteFile, token: str | None, first: int, last: int) -> bytes:
+    """Return the bytes of a file from ``first`` up to, and without, ``last``; nothing behind them is waited for."""
+    found = b""
+    with stream(file, token, {"Range": f"bytes={first}-{last - 1}"}) as response:
         if response.status_code != 206 and first:  # noqa: PLR2004 - partial content
             msg = f"The hub sends {file.name} as a whole only, so it cannot be looked into."
             raise HubError(msg, "Download it, or try another mirror if HF_ENDPOINT names one.")

@@ -93,15 +93,17 @@ def _of_page(text: str) -> str | None:
     Such an address is ``user/repo``, then perhaps ``blob``, ``resolve``, ``raw`` or ``tree``, a revision and a path. Of
     all other pages of a model, and of folders, it is the model.
     """
-    from huggingface_hub import constants
-
     try:
         address = urlsplit(text)
     except ValueError:  # half an IPv6 address
         return None
+    if address.scheme not in {"http", "https"}:
+        return None
+    from huggingface_hub import constants
+
     hosts = {*constants.HF_URL_HOSTS, urlsplit(constants.ENDPOINT).netloc}
     parts = [unquote(part) for part in address.path.strip("/").split("/")]
-    if address.scheme.lower() not in {"http", "https"} or address.netloc.lower() not in hosts or len(parts) < 2:  # noqa: PLR2004 - user and repository
+    if address.netloc.lower() not in hosts or len(parts) < 2:  # noqa: PLR2004 - user and repository
         return None
     user, repo, *rest = parts
     file = revision = ""

@@ -217,14 +217,10 @@ class Transfer:
 
     def _receive(self, target: _Target) -> None:
         """Ask once for the rest of a file and write what comes."""
-        from huggingface_hub import constants, get_session
-        from huggingface_hub.utils import (  # type: ignore[attr-defined] # exported lazily
-            build_hf_headers,
-            hf_raise_for_status,
-        )
+        from . import hub
 
         file, start = target.file, _size(target.partial)
-        headers = build_hf_headers(token=self._order.token) | {"Accept-Encoding": "identity"}
+        headers = {}
         if start:
             headers["Range"] = f"bytes={start}-"
             if file.sha256 is None:
@@ -232,11 +228,7 @@ class Transfer:
                 # If-Range would only make them start anew: the commit in the address and the hash in the name of the
                 # partial file say already that it is the same file.
                 headers["If-Range"] = f'"{file.etag}"'
-        # The hub is asked each time, as the address that it redirects to is good for a limited time only. The token
-        # does not go there: httpx drops it when a redirect leaves the host.
-        timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
-        with get_session().stream("GET", file.url, headers=headers, timeout=timeout, follow_redirects=True) as response:
-            hf_raise_for_status(response)
+        with hub.stream(file, self._order.token, headers) as response:
             if start and response.status_code != 206:  # noqa: PLR2004 - partial content
                 self._note("The server sends the file from its beginning.")
                 start = 0
