@@ -101,7 +101,8 @@ def _of_page(text: str) -> str | None:
         return None
     from huggingface_hub import constants
 
-    hosts = {*constants.HF_URL_HOSTS, urlsplit(constants.ENDPOINT).netloc}
+    hosts = {urlsplit(url).netloc for url in (constants.HUGGINGFACE_CO_URL_HOME, constants.ENDPOINT)}
+    hosts |= getattr(constants, "HF_URL_HOSTS", frozenset())  # early versions do not know its short name
     parts = [unquote(part) for part in address.path.strip("/").split("/")]
     if address.netloc.lower() not in hosts or len(parts) < 2:  # noqa: PLR2004 - user and repository
         return None

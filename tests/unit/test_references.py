@@ -62,6 +62,13 @@ def test_addresses_copied_from_a_browser(host: str, address: str, expected: Refe
     assert parse(f" HTTPS://{host.upper()}/{address}\n") == expected
 
 
+def test_addresses_with_the_earliest_huggingface_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(constants, "HF_URL_HOSTS")
+    assert parse(f"{constants.HUGGINGFACE_CO_URL_HOME}user/repo") == Reference(repo="user/repo")
+    with pytest.raises(UnknownReferenceError):
+        parse("https://example.org/user/repo")
+
+
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize(
     "path",
