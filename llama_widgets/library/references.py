@@ -7,6 +7,7 @@
 ``...@revision``                       the same at a branch, tag or commit
 ``user/repo``, ``user/repo:Q4_K_M``    the same without ``hf:``, where no such path exists
 ``https://<hub>/user/repo/...``        the page or the file of the hub with this address
+``https://.../file.gguf``              a file somewhere else, also by ``http://``
 ``file.gguf``, ``./folder``, ``~/...`` a path on this machine
 =====================================  ==========================================================
 """
@@ -17,7 +18,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..errors import UnknownReferenceError
 
@@ -27,26 +28,30 @@ _HUB = re.compile(
     r"(?::(?P<quantisation>[\w.-]+)|/(?P<file>[^@\0\\]+\.gguf))?(?:@(?P<late>[^\s@:]+))?",
     re.IGNORECASE | re.ASCII,
 )
+_FILE = re.compile(r"[^./\\\s\0-\x1f\x7f][^/\\\0-\x1f\x7f]{0,249}\.gguf", re.IGNORECASE)
 _LONGEST = 4096
 """No path is longer on most systems, and what is has been pasted by mistake."""
 _LOOKS_LOCAL = re.compile(r"[./~\\]|[A-Za-z]:[\\/]")
-_HINT = "Write hf:user/repo/file.gguf, hf:user/repo:Q4_K_M, or the path of a GGUF file."
+_HINT = "Write hf:user/repo/file.gguf, hf:user/repo:Q4_K_M, or the path or the https address of a GGUF file."
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What a text names: ``path`` on this machine, or ``repo`` on the hub and what is wanted of it."""
+    """What a text names: ``path`` on this machine; ``repo`` on the hub and what is wanted of it; or ``file`` at ``url``."""
 
     path: Path | None = None
     repo: str = ""
     file: str | None = None
     quantisation: str | None = None
     revision: str | None = None
+    url: str = ""
 
     def __str__(self) -> str:
         """Return the reference in its one canonical form, which ``parse`` takes again."""
         if self.path is not None:
             return str(self.path)
+        if self.url:
+            return self.url
         what = f"/{self.file}" if self.file else f":{self.quantisation}" if self.quantisation else ""
         return f"hf:{self.repo}{what}" + (f"@{self.revision}" if self.revision else "")
 
@@ -70,7 +75,10 @@ def parse(text: str) -> Reference:
     if os.path.lexists(path):
         return Reference(path=path)
     if "://" in text:
-        text = _of_page(text) or text
+        address = _address(text)
+        text = _of_page(address) or text
+        if "://" in text and (file := _file_elsewhere(address)):
+            return Reference(file=file, url=address.geturl())
     found = None if _LOOKS_LOCAL.match(text) else _HUB.fullmatch(text)
     if found and not (found["scheme"] is None and _is_file(found)) and _is_safe(found):
         if found["early"] and found["late"]:
@@ -87,16 +95,26 @@ def parse(text: str) -> Reference:
     raise UnknownReferenceError(msg, _HINT)
 
 
-def _of_page(text: str) -> str | None:
+def _address(text: str) -> SplitResult:
+    try:
+        return urlsplit(text)
+    except ValueError:  # half an IPv6 address
+        return urlsplit("")
+
+
+def _file_elsewhere(address: SplitResult) -> str | None:
+    """Return the name of the file with this address. One with a password in it would be shown and saved."""
+    file = unquote(address.path).rpartition("/")[2]
+    known = address.scheme in {"http", "https"} and address.netloc and "@" not in address.netloc
+    return file if known and _FILE.fullmatch(file) else None
+
+
+def _of_page(address: SplitResult) -> str | None:
     """Return the reference that a page or a file of the model hub stands for, as its address is copied from a browser.
 
     Such an address is ``user/repo``, then perhaps ``blob``, ``resolve``, ``raw`` or ``tree``, a revision and a path. Of
     all other pages of a model, and of folders, it is the model.
     """
-    try:
-        address = urlsplit(text)
-    except ValueError:  # half an IPv6 address
-        return None
     if address.scheme not in {"http", "https"}:
         return None
     from huggingface_hub import constants

@@ -62,6 +62,19 @@ def test_addresses_copied_from_a_browser(host: str, address: str, expected: Refe
     assert parse(f" HTTPS://{host.upper()}/{address}\n") == expected
 
 
+@pytest.mark.parametrize(
+    ("address", "file"),
+    [
+        ("https://example.org/file.gguf", "file.gguf"),
+        ("http://127.0.0.1:1/a%20b/c%20d.GGUF?key=1", "c d.GGUF"),
+        ("https://[::1]/folder/..%2Fm.gguf", "m.gguf"),
+    ],
+)
+def test_addresses_of_files_elsewhere(address: str, file: str) -> None:
+    assert parse(f" {address}\n") == Reference(file=file, url=address)
+    assert str(parse(address)) == address
+
+
 def test_addresses_with_the_earliest_huggingface_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(constants, "HF_URL_HOSTS")
     assert parse(f"{constants.HUGGINGFACE_CO_URL_HOME}user/repo") == Reference(repo="user/repo")
@@ -92,7 +105,14 @@ def test_addresses_that_name_no_model(host: str, path: str) -> None:
         "hf:user/repo/../../file.gguf",
         "hf:user/repo@../../main",
         "hf:-user/repo",
-        "https://example.org/file.gguf",
+        "https://example.org/",
+        "https://example.org/file.txt",
+        "https://example.org/a/..gguf",
+        "https://example.org/.gguf",
+        "https://user:password@example.org/file.gguf",
+        "https:///file.gguf",
+        "ftp://example.org/file.gguf",
+        "file:///file.gguf",
         "\0",
         "\ud800",
         "x" * 100_000,
@@ -117,6 +137,7 @@ def test_an_existing_path_comes_first(tmp_path: Path, monkeypatch: pytest.Monkey
         st.text(),
         st.from_regex(r"(hf:)?[\w.-]+/[\w.-]+([:/@][\w.-]+)*(\.gguf)?", fullmatch=True),
         st.text().map(lambda path: f"https://{HOSTS[0]}/user/repo/{path}"),
+        st.text().map(lambda path: f"https://example.org/{path}.gguf"),
     )
 )
 @example("hf:a/b/c.gguf@d")
