@@ -71,14 +71,14 @@ def models(folder: str | os.PathLike[str] | None = None) -> list[Model]:
     """Return the models on this machine, sorted by name.
 
     These are the demo model, GGUF files in the model hub's cache, and those in the folders that the environment
-    variable ``LLAMA_WIDGETS_MODELS`` names. What cannot be read is left out.
+    variable ``LLAMA_WIDGETS_MODELS`` names, and in our own. What cannot be read is left out.
 
     Parameters
     ----------
     folder : path, optional
         One more folder to look in.
     """
-    folders = [part for part in os.environ.get(FOLDERS, "").split(os.pathsep) if part]
+    folders = [*_named_folders(), str(_data_folder())]
     if folder is not None:
         folders.append(os.fspath(folder))
     found: dict[str, Model] = {}
@@ -132,6 +132,15 @@ def cache_folder() -> Path:
     return absolute(os.path.expandvars(env("HF_HUB_CACHE") or env("HUGGINGFACE_HUB_CACHE") or f"{home}/hub"))
 
 
+def own_folder() -> Path:
+    """Return the folder for models that do not come from the hub; it need not exist.
+
+    The first that ``LLAMA_WIDGETS_MODELS`` names, else ``llama-widgets/models`` where this user's data is.
+    """
+    named = _named_folders()
+    return absolute(named[0]) if named else _data_folder()
+
+
 def readable(size: float) -> str:
     """Return a number of bytes as people write it: "98.4 MB"."""
     for unit in ("bytes", "kB", "MB", "GB"):
@@ -139,6 +148,14 @@ def readable(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def _named_folders() -> list[str]:
+    return [part for part in os.environ.get(FOLDERS, "").split(os.pathsep) if part]
+
+
+def _data_folder() -> Path:
+    return absolute(os.environ.get("XDG_DATA_HOME") or "~/.local/share") / "llama-widgets" / "models"
 
 
 def _demo() -> Iterator[Model]:

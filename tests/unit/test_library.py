@@ -18,8 +18,9 @@ OTHER = "b" * 40
 @pytest.fixture(autouse=True)
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine with nothing on it but the demo model."""
-    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME", local.FOLDERS):
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME", "XDG_DATA_HOME", local.FOLDERS):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     return tmp_path
 
@@ -128,6 +129,16 @@ def test_folders_of_the_user(machine: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with_folder = [model.path for model in models(machine / "three") if model.source == "folder"]
     assert with_folder == [str(two), str(one), str(three)]
     assert find("A") == two
+
+
+def test_the_folder_for_files_from_elsewhere(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert local.own_folder() == machine / "home" / ".local" / "share" / "llama-widgets" / "models"
+    monkeypatch.setenv("XDG_DATA_HOME", str(machine / "data"))
+    path = file(local.own_folder() / "m.gguf")
+    assert path == machine / "data" / "llama-widgets" / "models" / "m.gguf"
+    monkeypatch.setenv(local.FOLDERS, os.pathsep.join(["", str(machine / "first"), str(machine / "second")]))
+    assert local.own_folder() == machine / "first"
+    assert [model.path for model in listed()] == [str(path)]  # also what was put there before
 
 
 def test_the_same_file_is_listed_once(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
