@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,6 +68,8 @@ class Hub:
         For each of the next file requests, after how many bytes the connection is cut.
     gated : dict
         Repositories that want a token of ``tokens``, with the status for those who have none: 401 or 403.
+    facts : dict
+        What the API says of repositories beyond their files, such as ``{"user/repo": {"downloads": 3}}``.
     corrupt : set of str
         Files of which the first byte is sent wrong.
     sizes : dict
@@ -87,6 +89,7 @@ class Hub:
         self.cuts: list[int] = []
         self.gated: dict[str, int] = {}
         self.tokens = {"hf_good"}
+        self.facts: dict[str, dict[str, Any]] = {}
         self.corrupt: set[str] = set()
         self.sizes: dict[str, int] = {}
         self.ranges = True
@@ -186,6 +189,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         if fault := self._fault(path):
             self._send(fault.status, {"error": "a fault"}, **fault.headers)
+        elif path == "/api/models":
+            self._search(parse_qs(urlsplit(self.path).query))
         elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/(revision|tree)/([^/]+)/?)?", path):
             self._api(found[1], found[2] or "revision", found[3] or "main")
         elif found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
@@ -229,8 +234,29 @@ class _Handler(BaseHTTPRequestHandler):
             ]
             self._send(200, tree)
         else:
-            siblings = [{"rfilename": name} for name, *_ in files]
-            self._send(200, {"id": repo, "modelId": repo, "sha": COMMIT, "private": False, "siblings": siblings})
+            blobs = "blobs=true" in urlsplit(self.path).query.lower()
+            siblings = [
+                {"rfilename": name}
+                | ({"size": size, "lfs": {"size": size, "sha256": sha, "pointerSize": 135}} if blobs else {})
+                for name, sha, size in files
+            ]
+            self._send(200, self._facts(repo) | {"sha": COMMIT, "private": False, "siblings": siblings})
+
+    def _facts(self, repo: str) -> dict[str, Any]:
+        hub = self.server.hub
+        facts = {"id": repo, "modelId": repo, "downloads": 0, "likes": 0, "tags": ["gguf"], "gated": repo in hub.gated}
+        return facts | hub.facts.get(repo, {})
+
+    def _search(self, asked: dict[str, list[str]]) -> None:
+        """Answer as the real hub does: models that have all words in their names and all tags that are asked for."""
+        hub = self.server.hub
+        words = asked.get("search", [""])[0].lower().split()
+        repos = {name.rsplit("/", name.count("/") - 1)[0] for name in hub.files}
+        found = [self._facts(repo) for repo in repos if all(word in repo.lower() for word in words)]
+        found = [facts for facts in found if set(asked.get("filter", [])) <= set(facts["tags"])]
+        key = asked.get("sort", ["downloads"])[0]
+        found.sort(key=lambda facts: (-facts.get(key, 0), facts["id"]))
+        self._send(200, found[: int(asked.get("limit", ["1000"])[0])])
 
     def _resolve(self, repo: str, revision: str, file: str) -> None:
         if self._refused(repo, revision):
