@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import protocol as p
 from .errors import LlamaWidgetsError, NoModelError
-from .library import filenames
+from .library import local, usage
 from .listeners import Listeners
 
 if TYPE_CHECKING:
@@ -49,8 +49,15 @@ class Resident:
         self._find = find
         self._options: LoadOptions | None = None
         self._used = time.monotonic()
+        self._loading = ""
         self.state = ModelState()
         self.watchers: Listeners[ModelState] = Listeners()
+        usage.count_in(self)
+
+    def paths(self) -> list[str]:
+        """Return the files of the model in memory and of the one that is being loaded."""
+        loaded = self.state.loaded
+        return [path for path in (self._loading, loaded.path if loaded else "") if path]
 
     def holds(self, model: str, options: LoadOptions | None = None) -> bool:
         """Return whether ``model``, a path or reference, is in memory, loaded with ``options`` if they are given."""
@@ -83,16 +90,21 @@ class Resident:
                 self._show(ModelState(None, command.request_id, command.model, event.done, total))
             emit(event)
 
+        self._loading = str(path)
         self._show(ModelState(None, command.request_id, command.model))
         try:
             loaded = engine.load(command, path, show, cancel)
         except BaseException:
             self._show(before if engine.loaded else ModelState())  # it may be refused before anything is freed
             raise
+        finally:
+            self._loading = ""
         # The name by which the library lists it: the one inside the file is often some training run's.
-        loaded = replace(loaded, name=filenames.describe(path.name)[0])
+        loaded = replace(loaded, name=local.title(path))
         self._options = command.options
         self._show(ModelState() if loaded.cancelled else ModelState(loaded, warnings=tuple(warnings)))
+        if not loaded.cancelled:
+            usage.note(path)
         return loaded
 
     def create_context(self, engine: Engine, options: LoadOptions, cancel: Cancel) -> dict[str, Any]:

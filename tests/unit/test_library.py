@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from llama_widgets.errors import InvalidModelError, ModelNotFoundError, ModelPermissionError
-from llama_widgets.library import local
+from llama_widgets.library import local, others
 from llama_widgets.library.local import Model, find, models
 
 COMMIT = "a" * 40
@@ -18,8 +18,11 @@ OTHER = "b" * 40
 @pytest.fixture(autouse=True)
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine with nothing on it but the demo model."""
-    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME", "XDG_DATA_HOME", local.FOLDERS):
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
+    for name in (local.FOLDERS, "OLLAMA_MODELS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(others, "SYSTEM", str(tmp_path / "system"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     return tmp_path
@@ -65,6 +68,7 @@ def test_the_demo_model_is_found_and_not_imported(demo_model: Path) -> None:
             size=demo_model.stat().st_size,
             path=str(demo_model),
             source="demo",
+            added=demo_model.stat().st_mtime,
         )
     ]
     assert str(models()[0]) == "SmolLM2-135M-Instruct Q4_1, 98.4 MB"
@@ -81,6 +85,7 @@ def test_the_cache_of_the_hub(machine: Path) -> None:
         size=1234,
         path=str(path),
         source="cache",
+        added=path.stat().st_mtime,
     )
     assert listed() == [expected]
     assert listed()[0].to_dict()["model"] == "hf:user/repo/sub/m-Q4_K_M.gguf"
