@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import traceback
 
-from benchmarks import aborts, bundles, decode, imports, kernel, memory, stop, together, turns, wire
+from benchmarks import aborts, bundles, decode, imports, kernel, listing, memory, stop, together, turns, wire
 
 PARTS = {
     "decode": decode.rows,
@@ -19,6 +19,7 @@ PARTS = {
     "kernel": kernel.rows,
     "memory": memory.rows,
     "imports": imports.rows,
+    "listing": listing.rows,
     "wire": wire.rows,
     "stop": stop.rows,
     "bundles": bundles.rows,
