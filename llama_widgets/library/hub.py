@@ -10,7 +10,9 @@ import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from huggingface_hub import HfApi, constants, get_hf_file_metadata, get_session, hf_hub_url  # noqa: TID253 - see above
 from huggingface_hub.errors import (  # noqa: TID253
@@ -48,6 +50,9 @@ if TYPE_CHECKING:
 
 TRANSPORT_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
 """What httpx raises, or httpx2, on which huggingface_hub is built since 2.0."""
+_HTTPX: Any = import_module(TRANSPORT_ERROR.__module__.partition(".")[0])
+_ASTRAY = (_HTTPX.TooManyRedirects, _HTTPX.UnsupportedProtocol, _HTTPX.InvalidURL)
+"""What it raises where a server sends it in circles, or to what is no address of the web."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ETAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
@@ -74,6 +79,15 @@ class RemoteFile:
         """The hash that the hub promises: large files have it as their etag, small ones have none."""
         return self.etag if _SHA256.fullmatch(self.etag) else None
 
+    @property
+    def if_range(self) -> str | None:
+        """What a server must still say of a small file to send a part of it.
+
+        Large files come from another host, with an etag of its own that may differ from server to server. The commit
+        in the address and the hash in the name of the partial file say already that it is the same file.
+        """
+        return None if self.sha256 else f'"{self.etag}"'
+
 
 def lookup(reference: Reference, token: str | None) -> list[RemoteFile]:
     """Return the files of the one model that ``reference`` means, in order.
@@ -90,7 +104,7 @@ def lookup(reference: Reference, token: str | None) -> list[RemoteFile]:
     if files is None and reference.file in names and not is_model(reference.file):
         files = (reference.file,)
     if files is None or info.sha is None:
-        raise _no_such_file(reference, names)
+        raise no_such_file(reference, names)
     return [_file(reference.repo, name, info.sha, token) for name in files]
 
 
@@ -123,9 +137,16 @@ def stream(file: RemoteFile, token: str | None, headers: dict[str, str]) -> Iter
     The hub is asked each time, as the address that it redirects to is good for a limited time only. The token does not
     go there: httpx drops it when a redirect leaves the host.
     """
-    headers = build_hf_headers(token=token) | {"Accept-Encoding": "identity"} | headers
+    with opened(file.url, build_hf_headers(token=token) | headers) as response:
+        yield response
+
+
+@contextmanager
+def opened(url: str, headers: dict[str, str]) -> Iterator[Any]:
+    """Ask for the bytes of an address, as they are, and give the answer before they have come."""
+    headers = {"Accept-Encoding": "identity"} | headers
     timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
-    with get_session().stream("GET", file.url, headers=headers, timeout=timeout, follow_redirects=True) as response:
+    with get_session().stream("GET", url, headers=headers, timeout=timeout, follow_redirects=True) as response:
         hf_raise_for_status(response)
         yield response
 
@@ -153,7 +174,8 @@ def _file(repo: str, name: str, commit: str, token: str | None) -> RemoteFile:
     return RemoteFile(repo, name, commit, found.etag, found.size)
 
 
-def _no_such_file(reference: Reference, names: list[str]) -> UnknownReferenceError:
+def no_such_file(reference: Reference, names: list[str]) -> UnknownReferenceError:
+    """Return the error for a repository that is there, but not what is wanted of it."""
     models = sets(names)
     if not models:
         msg = f"{reference.repo} has no GGUF file."
@@ -177,7 +199,7 @@ def is_temporary(error: BaseException) -> bool:
     code = status(error)
     if code is not None:
         return code in {408, 425, 429} or code >= 500  # noqa: PLR2004 - errors of the server
-    return isinstance(error, (TRANSPORT_ERROR, NetworkError))
+    return isinstance(error, (TRANSPORT_ERROR, NetworkError)) and not isinstance(error, _ASTRAY)
 
 
 def retry_after(error: BaseException) -> float | None:
@@ -196,16 +218,15 @@ def translate(error: BaseException, reference: Reference) -> LlamaWidgetsError:
         msg = f"{reference} cannot be downloaded: offline mode is on."
         return NetworkError(msg, f"Unset HF_HUB_OFFLINE and restart the kernel. {_STILL_WORKS}")
     if isinstance(error, HfHubHTTPError):
-        return _refusal(error, reference)
+        return _refusal_elsewhere(error, reference) if reference.url else _refusal(error, reference)
     if isinstance(error, HFValidationError):
         msg = f"{reference.repo!r} is not the name of a repository."
         return UnknownReferenceError(msg, "Write hf:user/repo/file.gguf or hf:user/repo:Q4_K_M.")
     if isinstance(error, FileMetadataError):
         msg = "The answer is not one of a model hub."
         return HubError(msg, "If HF_ENDPOINT is set, check it; otherwise check your proxy settings.")
-    if isinstance(error, TRANSPORT_ERROR):
-        msg = f"The model hub cannot be reached ({_words(error)})."
-        return NetworkError(msg, f"Check the connection, then resume. {_STILL_WORKS}")
+    if isinstance(error, (TRANSPORT_ERROR, *_ASTRAY)):
+        return _unreachable(error, _server(reference))
     if isinstance(error, OSError):
         where = f" {error.filename}" if error.filename else ""
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
@@ -215,6 +236,18 @@ def translate(error: BaseException, reference: Reference) -> LlamaWidgetsError:
         return DownloadError(msg, "Check the permissions of the folder, or name another directory.")
     msg = f"{reference} cannot be downloaded ({_words(error)})."
     return DownloadError(msg, "Try again; if it stays, please report it.")
+
+
+def _unreachable(error: BaseException, server: str) -> DownloadError:
+    if isinstance(error, _ASTRAY):
+        msg = f"{server} sends on to where no file can be fetched from ({_words(error)})."
+        return HubError(msg, "Check the address; if HF_ENDPOINT names a mirror, try without it.")
+    msg = f"{server} cannot be reached ({_words(error)})."
+    return NetworkError(msg, f"Check the connection, then resume. {_STILL_WORKS}")
+
+
+def _server(reference: Reference) -> str:
+    return urlsplit(reference.url).netloc or "The model hub"
 
 
 def _words(error: BaseException) -> str:
@@ -251,4 +284,16 @@ def _refusal(error: HfHubHTTPError, reference: Reference) -> DownloadError:
         msg = "The model hub is asked too often from here (429)."
         return HubError(msg, f"Resume {when}; users who are logged in (`hf auth login`) may ask more often.")
     msg = f"The model hub cannot answer now: it says {code}."
+    return HubError(msg, "Resume in some minutes; what has arrived is kept.")
+
+
+def _refusal_elsewhere(error: HfHubHTTPError, reference: Reference) -> DownloadError:
+    code, server = error.response.status_code, _server(reference)
+    if code in {401, 403}:
+        msg = f"{server} does not give {reference.file} to everyone: it answered {code}."
+        return GatedModelError(msg, "Download it with a browser that is logged in there, then name its path.")
+    if code in {404, 410}:
+        msg = f"{server} has no file {reference.file} at this address: it answered {code}."
+        return UnknownReferenceError(msg, "Check the address with a browser.")
+    msg = f"{server} cannot answer now: it says {code}."
     return HubError(msg, "Resume in some minutes; what has arrived is kept.")

@@ -27,7 +27,8 @@ class Order:
     """What to download, and where to.
 
     ``cache`` is the hub's cache; ``directory`` a folder that is wanted in its place. ``retry_delay`` is the first wait
-    in seconds when the hub fails; each further one is twice as long.
+    in seconds when the hub fails; each further one is twice as long. From ``large`` bytes on, more than one connection
+    is tried.
     """
 
     reference: Reference
@@ -35,6 +36,7 @@ class Order:
     directory: str | None = None
     token: str | None = field(default=None, repr=False)
     retry_delay: float = 1.0
+    large: int = 64_000_000
 
     def to_json(self) -> str:
         """Return the line that the process reads."""

@@ -11,53 +11,32 @@ sizes, etags and tokens, and takes the finished file into its cache.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
 import shutil
 import signal
 import threading
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from ..errors import ChecksumError, DiskFullError, DownloadError, HubError, LlamaWidgetsError, NetworkError
+from ..errors import ChecksumError, DiskFullError, HubError, LlamaWidgetsError, NetworkError
 from .local import cached, readable
 from .process import Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .hub import RemoteFile
-
-T = TypeVar("T")
-
-PARTIAL = ".lw-partial"
-"""How the names of partial files end. Not ``.incomplete``, which other tools take for orphans and delete."""
+    from .places import Target
 
 _TICK = 0.15
-"""Seconds between two reports: five to seven a second, also while nothing arrives."""
+"""Seconds between two reports, and two journals: five to seven a second, also while nothing arrives."""
 
-_FAILURES_IN_A_ROW = 5
-_FAILURES = 50
-_LONGEST_WAIT = 60.0
-_PIECE = 1 << 20
+_MARGIN, _MARGIN_PART = 512_000_000, 0.05
+"""What stays free on the disk: bytes, or a part of it if that is less."""
 
-
-@dataclass
-class _Target:
-    """One file of the model, and where its bytes go."""
-
-    file: RemoteFile
-    partial: Path
-    lock: Path
-    final: Path
-    finished: bool = False
-    done: int = 0
+_PIECE = 1 << 16
 
 
 class Transfer:
@@ -72,263 +51,164 @@ class Transfer:
     """
 
     def __init__(self, order: Order, tell: Callable[[dict[str, Any]], None]) -> None:
+        from . import hub, web
+        from .patience import Patience
+
         self._order = order
         self._tell = tell
-        self._targets: list[_Target] = []
-        self._operation = "download"
-        self._answered = False
-        self._failures = 0
-        self._failures_in_all = 0
+        self._source = web if order.reference.url else hub
+        self._patience = Patience(order.retry_delay, self._note, self._arrived)
+        self._targets: list[Target] = []
+        self._verifying = False
 
     def run(self) -> None:
         """Do it, and tell ``done``; whatever stops it is raised as one of our errors."""
         from . import hub
+        from .hashing import sha256
 
-        reference = self._order.reference
         try:
-            path, sha256 = self._run()
+            path, digest = self._run()
         except Exception as error:
-            failure = hub.translate(error, reference)
-            here = cached(reference) if isinstance(failure, (NetworkError, HubError)) else []
-            if self._targets or not here or self._order.directory is not None:
+            failure = hub.translate(error, self._order.reference)
+            here = self._here() if isinstance(failure, (NetworkError, HubError)) and not self._targets else None
+            if here is None:
                 raise failure from error
-            self._note("The model hub was not asked; this model is here already.")
-            path, sha256 = here[0], _sha256(here[0].resolve())
-        self._tell({"event": "done", "path": str(path), "sha256": sha256})
+            self._note("The server was not asked; this model is here already.")
+            path, digest = here, sha256(here.resolve())
+        self._tell({"event": "done", "path": str(path), "sha256": digest})
 
     def tick(self) -> None:
-        """Tell how far it is."""
+        """Write down how far it is, and tell so: what has been told is never lost."""
         if self._targets:
-            done, total = sum(target.done for target in self._targets), sum(t.file.size for t in self._targets)
-            self._tell({"event": "progress", "operation": self._operation, "done": done, "total": total})
+            # A full disk has no room for a journal either; the last one is still right.
+            with suppress(OSError):
+                done = self._done()
+                operation = "verify" if self._verifying else "download"
+                total = sum(target.file.size for target in self._targets)
+                self._tell({"event": "progress", "operation": operation, "done": done, "total": total})
 
     def _run(self) -> tuple[Path, str]:
-        from . import hub
+        from .hashing import Hash, sha256
+        from .places import target as place_of
 
-        files = self._retried(lambda: hub.lookup(self._order.reference, self._order.token))
+        order = self._order
+        files = self._patience.ask(lambda: self._source.lookup(order.reference, order.token))
+        targets = [place_of(order, file) for file in files]
+        for target in targets:
+            target.look()
+        self._targets = targets
+        partials = [[str(target.partial.path), str(target.partial.lock)] for target in targets]
+        self._tell({"event": "file", "name": targets[0].name, "partials": partials})
+        self.tick()
         with ExitStack() as locks:
-            self._targets = targets = [self._target(file) for file in files]
-            partials = [[str(target.partial), str(target.lock)] for target in targets]
-            self._tell({"event": "file", "name": Path(files[0].name).name, "partials": partials})
-            self.tick()
             for target in targets:
                 self._take(target, locks)
-            self._check_room()
             missing = [target for target in targets if not target.finished]
+            locks.callback(self._tidy, missing)
+            self._check_room()
             for target in missing:
+                target.hash = Hash(target.partial)
+                target.hash.start()
                 self._fetch(target)
             self.tick()
-            self._operation = "verify"
-            for target in missing:
-                target.done = 0
-            self.tick()
-            hashes = {target.file.name: self._verify(target) for target in missing}
+            self._verifying = True
+            hashes = {target: self._verify(target) for target in missing}
             self.tick()
             for target in missing:
-                target.partial.replace(target.final)
-                if self._order.directory is not None:
-                    # The user's folder stays tidy. Whoever waits for this lock will see the finished file first.
-                    with suppress(OSError):
-                        target.lock.unlink()
-            paths = [self._retried(partial(self._place, target)) for target in targets]
+                target.finish()
+            paths = [self._patience.ask(target.place) for target in targets]
         first = targets[0]
-        return paths[0], hashes.get(first.file.name) or first.file.sha256 or _sha256(first.final)
+        return paths[0], hashes.get(first) or first.file.sha256 or sha256(paths[0])
 
-    # Where the bytes go
+    def _done(self) -> int:
+        return sum(target.hashed if self._verifying else target.done for target in self._targets)
 
-    def _target(self, file: RemoteFile) -> _Target:
-        name = Path(file.name).name
-        if self._order.directory is not None:
-            folder = Path(self._order.directory)
-            unfinished = folder / f".{file.etag}{PARTIAL}"
-            target = _Target(file, unfinished, unfinished.with_name(f"{unfinished.name}.lock"), folder / name)
-        else:
-            repo = f"models--{file.repo.replace('/', '--')}"
-            cache = Path(self._order.cache)
-            blob = cache / repo / "blobs" / file.etag
-            unfinished = blob.with_name(f"{file.etag}{PARTIAL}")
-            target = _Target(file, unfinished, cache / ".locks" / repo / f"{unfinished.name}.lock", blob)
-        self._look(target)
-        return target
+    def _arrived(self) -> int:
+        return sum(target.partial.done for target in self._targets)
 
-    def _look(self, target: _Target) -> bool:
-        """See how much of a file is there; return whether it is all of it."""
-        from huggingface_hub import try_to_load_from_cache
+    def _here(self) -> Path | None:
+        """Return the model if it is on this machine, for when nobody can be asked for it."""
+        order = self._order
+        if order.directory is None:
+            return next(iter(cached(order.reference)), None)
+        path = Path(order.directory, order.reference.file or "")
+        return path if order.reference.url and path.is_file() else None
 
-        file = target.file
-        if self._order.directory is not None:
-            target.finished = target.final.exists()
-            if target.finished and file.sha256 and _sha256(target.final) != file.sha256:
-                msg = f"There is another file {target.final.name} in {target.final.parent}."
-                raise DownloadError(msg, "Move it away, or name another directory.")
-        else:
-            link = try_to_load_from_cache(file.repo, file.name, cache_dir=self._order.cache, revision=file.commit)
-            target.finished = isinstance(link, str) or target.final.exists()
-        target.done = file.size if target.finished else _size(target.partial)
-        return target.finished
-
-    def _take(self, target: _Target, locks: ExitStack) -> None:
+    def _take(self, target: Target, locks: ExitStack) -> None:
         """Wait until no other process works on this file, showing how far that one is."""
         from filelock import Timeout
         from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined] # exported lazily
 
         if target.finished:
             return
-        folders = [target.lock.parent, target.partial.parent]
-        if self._order.directory is None:
-            # Without a folder of snapshots, other tools take the repository for damaged.
-            folders.append(target.partial.parent.parent / "snapshots")
-        for folder in folders:
+        lock = target.partial.lock
+        for folder in target.folders:
             folder.mkdir(parents=True, exist_ok=True)
+        if lock.is_symlink():
+            lock.unlink()
         waiting = False
         while True:
             try:
-                locks.enter_context(WeakFileLock(target.lock, timeout=_TICK))
+                locks.enter_context(WeakFileLock(lock, timeout=_TICK))
             except Timeout:
                 if not waiting:
                     self._note("Another process downloads this file; this one follows.")
                 waiting = True
-                target.done = _size(target.partial) or target.done
+                target.partial.look()
             else:
                 break
-        if waiting and self._look(target):
+        if waiting and target.look():
             return
-        target.done = _size(target.partial)
-        if target.done > target.file.size:
-            target.partial.unlink()
-            target.done = 0
+        if target.drop_outdated() | target.partial.begin(target.origin):
+            self._note(f"{target.name} begins anew: what was there is of another version, or cannot be resumed.")
 
     def _check_room(self) -> None:
-        """Refuse before the first byte what cannot fit."""
-        wanted = sum(target.file.size - target.done for target in self._targets)
+        """Refuse before the first byte what cannot fit, and end what no longer does."""
         folder = self._targets[0].final.parent
-        free = shutil.disk_usage(folder).free if wanted else 0
-        if wanted > free:
-            msg = f"{self._order.reference} needs {readable(wanted)} more, and {readable(free)} are free in {folder}."
+        missing = sum(target.file.size - target.partial.done for target in self._targets if not target.finished)
+        disk = shutil.disk_usage(folder)
+        margin = min(_MARGIN, int(disk.total * _MARGIN_PART))
+        if missing and missing + margin > disk.free:
+            msg = (
+                f"{self._order.reference} needs {readable(missing)} more, and {readable(disk.free)} are free in "
+                f"{folder}, of which {readable(margin)} must stay free."
+            )
             raise DiskFullError(msg, "Make room, then resume; or name another directory.")
 
-    # The bytes
+    def _fetch(self, target: Target) -> None:
+        from .segments import Segments
 
-    def _fetch(self, target: _Target) -> None:
-        """Receive what is missing, however often the connection breaks, within bounds."""
-        while _size(target.partial) < target.file.size:
-            self._retried(partial(self._receive, target))
-        target.partial.touch()
+        def ask(headers: dict[str, str]) -> Any:  # noqa: ANN401 - of httpx or httpx2
+            return self._source.stream(target.file, self._order.token, headers)
 
-    def _receive(self, target: _Target) -> None:
-        """Ask once for the rest of a file and write what comes."""
-        from . import hub
+        Segments(
+            target.partial,
+            target.file,
+            ask,
+            self._patience,
+            note=self._note,
+            watch=self._check_room,
+            large=self._order.large,
+        ).fill()
 
-        file, start = target.file, _size(target.partial)
-        headers = {}
-        if start:
-            headers["Range"] = f"bytes={start}-"
-            if file.sha256 is None:
-                # Large files come from another host, with an etag of its own that may differ from server to server. An
-                # If-Range would only make them start anew: the commit in the address and the hash in the name of the
-                # partial file say already that it is the same file.
-                headers["If-Range"] = f'"{file.etag}"'
-        with hub.stream(file, self._order.token, headers) as response:
-            if start and response.status_code != 206:  # noqa: PLR2004 - partial content
-                self._note("The server sends the file from its beginning.")
-                start = 0
-            elif start and not re.match(rf"bytes {start}-\d+/{file.size}$", response.headers.get("Content-Range", "")):
-                msg = f"The server sends another part of {file.name} than it was asked for."
-                raise HubError(msg, "Try again later; if HF_ENDPOINT names a mirror, try without it.")
-            with target.partial.open("r+b" if start else "wb", buffering=0) as out:
-                out.seek(start)
-                target.done = start
-                for piece in response.iter_raw():
-                    out.write(piece)
-                    target.done += len(piece)
-                    self._failures = 0
-            if target.done > file.size:
-                target.partial.unlink()
-                msg = f"The server sent more than the {file.size} bytes of {file.name}."
-                raise HubError(msg, "Try again later; if HF_ENDPOINT names a mirror, try without it.")
-            if target.done < file.size:
-                msg = f"The connection ended after {target.done} of {file.size} bytes."
-                raise NetworkError(msg, "Check the connection, then resume.")
-
-    def _verify(self, target: _Target) -> str:
+    def _verify(self, target: Target) -> str:
         """Return the hash of what is on the disk, which must be the promised one."""
-        digest = hashlib.sha256()
-        with target.partial.open("rb") as file:
-            while piece := file.read(_PIECE):
-                digest.update(piece)
-                target.done += len(piece)
-        found = digest.hexdigest()
+        found = target.hash.result() if target.hash else ""
         if target.file.sha256 not in {None, found}:
-            target.partial.unlink()
+            target.partial.remove()
             msg = f"The bytes of {target.file.name} are not those the hub promised; they have been removed."
             raise ChecksumError(msg, "Download it again; if it stays, a proxy or the disk changes the bytes.")
         return found
 
-    def _place(self, target: _Target) -> Path:
-        """Return the path of the finished file, which in the cache is a link that huggingface_hub makes."""
-        from huggingface_hub import hf_hub_download
-
-        if self._order.directory is not None:
-            return target.final
-        file, order = target.file, self._order
-        # By commit, so that a branch that moves in this moment cannot make it download anything; the name of the
-        # branch, which makes the file findable without a network, is then written as huggingface_hub does.
-        path = hf_hub_download(file.repo, file.name, revision=file.commit, cache_dir=order.cache, token=order.token)
-        revision = order.reference.revision or "main"
-        if revision != file.commit:
-            ref = target.final.parent.parent / "refs" / revision
-            ref.parent.mkdir(parents=True, exist_ok=True)
-            ref.write_text(file.commit, encoding="utf-8")
-        return Path(path)
-
-    # Patience
-
-    def _retried(self, ask: Callable[[], T]) -> T:
-        """Return what the hub answers, asking again after failures that pass."""
-        from . import hub
-
-        while True:
-            try:
-                answer = ask()
-            except Exception as error:
-                code = hub.status(error)
-                # Without a network the first request fails, and to wait would only hide that.
-                self._answered = self._answered or code is not None
-                self._failures += 1
-                self._failures_in_all += 1
-                hopeless = self._failures > _FAILURES_IN_A_ROW or self._failures_in_all > _FAILURES
-                wait = hub.retry_after(error)
-                if wait is None:
-                    wait = min(self._order.retry_delay * 2 ** (self._failures - 1), _LONGEST_WAIT)
-                if hopeless or not self._answered or not hub.is_temporary(error) or wait > _LONGEST_WAIT:
-                    raise
-                why = f"The hub answers {code}" if code else "The connection broke"
-                self._note(f"{why}; trying again in {wait:g} s.")
-                time.sleep(wait)
-            else:
-                self._answered = True
-                return answer
+    def _tidy(self, targets: list[Target]) -> None:
+        """Leave nothing of a model of which nothing has arrived."""
+        with suppress(OSError):
+            if not sum(target.partial.save() for target in targets):
+                for target in targets:
+                    target.partial.remove()
 
     def _note(self, text: str) -> None:
         self._tell({"event": "note", "message": text})
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def _sha256(path: Path) -> str:
-    """Return a finished file's hash: in the cache, the name of a large one is its hash."""
-    if re.fullmatch(r"[0-9a-f]{64}", path.name):
-        return path.name
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def main() -> None:
@@ -364,13 +244,20 @@ def _tick(transfer: Transfer) -> None:
         transfer.tick()
 
 
+_writing = threading.Lock()
+"""Long lines are written in pieces, which must not mix."""
+
+
 def _write(event: dict[str, Any], token: str | None) -> None:
     line = json.dumps(event)
     if token:
         # httpx, for one, quotes a header that it does not take.
         line = line.replace(json.dumps(token)[1:-1], "***")
+    rest = f"{line}\n".encode()
     try:
-        os.write(1, f"{line}\n".encode())
+        with _writing:
+            while rest:
+                rest = rest[os.write(1, rest) :]
     except OSError:
         os._exit(0)
 
