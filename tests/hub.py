@@ -62,6 +62,8 @@ class Hub:
         Content (bytes or a path) by "user/repo/file".
     rate : float or None
         Bytes per second of each connection.
+    line : float or None
+        Bytes per second of all connections together.
     hold_at : int or None
         No byte of a file beyond this one is sent until it is set to ``None``.
     cuts : list of int
@@ -85,6 +87,8 @@ class Hub:
     def __init__(self, files: Mapping[str, bytes | Path], *, rate: float | None = None, port: int = 0) -> None:
         self.files: dict[str, bytes | Path] = dict(files)
         self.rate = rate
+        self.line: float | None = None
+        self.line_lock = threading.Lock()
         self.hold_at: int | None = None
         self.cuts: list[int] = []
         self.gated: dict[str, int] = {}
@@ -306,7 +310,7 @@ class _Handler(BaseHTTPRequestHandler):
             if room <= 0:
                 time.sleep(0.01)
                 continue
-            rate = hub.rate
+            rate = hub.rate or hub.line
             room = min(room, stop - position)
             piece = file.read(room if rate is None else min(room, max(1, int(rate / 50))))
             if not piece:
@@ -315,8 +319,11 @@ class _Handler(BaseHTTPRequestHandler):
                 piece = bytes([piece[0] ^ 1]) + piece[1:]
             self.wfile.write(piece)
             position += len(piece)
-            if rate is not None:
-                time.sleep(len(piece) / rate)
+            if hub.rate is not None:
+                time.sleep(len(piece) / hub.rate)
+            if hub.line is not None:
+                with hub.line_lock:
+                    time.sleep(len(piece) / hub.line)
 
     def _send(self, status: int, body: Any, **headers: str) -> None:  # noqa: ANN401 - whatever JSON holds
         data = json.dumps(body).encode()
