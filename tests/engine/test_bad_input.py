@@ -19,7 +19,6 @@ import llama_widgets as lw
 from llama_widgets import errors
 from llama_widgets.library import downloads
 from llama_widgets.library.downloads import Downloads
-from llama_widgets.library.transfer import PARTIAL
 from llama_widgets.options import GenerationOptions
 from llama_widgets.protocol import CompletionChunk, Event, GenerateCompletion, Progress
 from llama_widgets.requests import new_id
@@ -237,8 +236,8 @@ def hub(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 class Faults:
     """What can be wrong with a hub. Each returns the way to cure it."""
 
-    def __init__(self, hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.hub, self.folder, self.monkeypatch = hub, folder, monkeypatch
+    def __init__(self, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.hub, self.monkeypatch = hub, monkeypatch
 
     def no_network(self) -> Callable[[], object]:
         with socket.socket() as unused:
@@ -262,12 +261,6 @@ class Faults:
         self.hub.sizes[NAME] = 10**16
         return self.hub.sizes.clear
 
-    def full_disk(self) -> Callable[[], object]:
-        blob = self.folder / "hf" / "hub" / "models--user--repo" / "blobs" / f"{self.hub.sha256(NAME)}{PARTIAL}"
-        blob.parent.mkdir(parents=True)
-        blob.symlink_to("/dev/full")
-        return blob.unlink
-
 
 @pytest.mark.parametrize(
     ("fault", "expected", "words"),
@@ -279,22 +272,18 @@ class Faults:
         ("busy 500", errors.HubError, "cannot answer now"),
         ("unknown", errors.UnknownReferenceError, "knows no model"),
         ("small_disk", errors.DiskFullError, "are free"),
-        ("full_disk", errors.DiskFullError, "Make room"),
     ],
 )
 def test_a_model_that_cannot_be_downloaded(
     user: User,
     hub: Hub,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     fault: str,
     expected: type[errors.DownloadError],
     words: str,
 ) -> None:
-    if fault == "full_disk" and not Path("/dev/full").exists():
-        pytest.skip("there is no /dev/full")
     name, *status = fault.split()
-    cure = getattr(Faults(hub, tmp_path, monkeypatch), name)(*map(int, status))
+    cure = getattr(Faults(hub, monkeypatch), name)(*map(int, status))
     bar, selector = lw.DownloadProgress(), lw.ModelSelector(REFERENCE, worker=user.panel._chat.worker)
 
     job = lw.download(REFERENCE)
