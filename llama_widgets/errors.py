@@ -19,6 +19,7 @@ what to do about it. Where Python has a class for the same thing, the error is t
     │   ├── AdapterError                    a LoRA adapter that is not one, or is for another model
     │   ├── InsufficientMemoryError (MemoryError)     it needs more memory than is free
     │   └── ContextError                    llama.cpp could not make the context
+    ├── DeleteError                         a file that is not ours to delete, or is in use
     ├── GenerationError
     │   ├── ContextOverflowError            the prompt does not fit the context
     │   └── EngineError                     llama.cpp failed in the middle
@@ -143,6 +144,12 @@ class ContextError(ModelError):
     """llama.cpp could not make the context."""
 
     code = "context"
+
+
+class DeleteError(LlamaWidgetsError):
+    """A file is not ours to delete, or is in use; nothing was deleted."""
+
+    code = "delete"
 
 
 class GenerationError(LlamaWidgetsError):

@@ -39,10 +39,10 @@ def describe(path: str) -> tuple[str, str]:
 
 def is_model(path: str) -> bool:
     """Return whether this is a file that a model can be loaded from, and not what belongs to one."""
-    file = PurePosixPath(path)
-    stem = file.stem.lower()
+    stem, _, suffix = path.rpartition("/")[2].lower().rpartition(".")
     return (
-        file.suffix.lower() == ".gguf"
+        suffix == "gguf"
+        and stem != ""
         and not stem.startswith((".", "imatrix"))
         and not stem.endswith("imatrix")
         and "mmproj" not in stem
@@ -54,11 +54,20 @@ def sets(paths: Iterable[str]) -> list[tuple[str, ...]]:
     models: dict[tuple[str, int], list[str]] = {}
     for path in sorted(paths):
         if is_model(path):
-            file = PurePosixPath(path)
-            part = _PART.search(file.stem)
-            key = (str(file.with_name(file.stem[: part.start()])), int(part[2])) if part else (path, 1)
+            part = _PART.search(path[: -len(".gguf")])
+            key = (path[: part.start()], int(part[2])) if part else (path, 1)
             models.setdefault(key, []).append(path)
     return [tuple(files) for (_, count), files in models.items() if len(files) == count]
+
+
+def parts(path: str) -> list[str]:
+    """Return the paths of all parts of a model, of which ``path`` is one."""
+    file = PurePosixPath(path)
+    found = _PART.search(file.stem)
+    if found is None:
+        return [path]
+    whole, count = file.stem[: found.start()], int(found[2])
+    return [str(file.with_name(f"{whole}-{number:05}-of-{count:05}{file.suffix}")) for number in range(1, count + 1)]
 
 
 def choose(models: list[tuple[str, ...]], file: str | None, quantisation: str | None) -> tuple[str, ...] | None:

@@ -234,9 +234,9 @@ def _within(folder: str, path: str) -> str:
 def _snapshots(storage: str, revision: str | None = None) -> list[str]:
     """Return the folders of a cached repository at a revision; without one all of them, the current one first."""
     current = read(f"{storage}/refs/{revision or 'main'}").decode(errors="replace").strip() or revision or ""
-    if revision is not None:
-        return [f"{storage}{os.sep}snapshots{os.sep}{current}"]
     here = folders(f"{storage}{os.sep}snapshots")
+    if revision is not None:
+        return [folder.path for folder in here if folder.name == current]
     newest_first = sorted(here, key=lambda folder: -_modified(folder))
     return [folder.path for folder in sorted(newest_first, key=lambda folder: folder.name != current)]
 
