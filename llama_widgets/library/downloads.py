@@ -15,9 +15,10 @@ from ..errors import ClosedError, LlamaWidgetsError, ParameterError, UnknownRefe
 from ..listeners import Listeners
 from ..protocol import DownloadDone, Error, Info, Progress
 from .job import Job
-from .local import cache_folder
+from .local import cache_folder, own_folder
 from .process import Order
 from .references import Reference, absolute, parse
+from .unfinished import unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,14 +37,22 @@ class Downloads:
     ----------
     retry_delay : float
         Seconds before the first new attempt after a failure of the hub; each further one waits twice as long.
+    at_once : int
+        How many are at work at the same time; the others wait in the order in which they were asked for.
+    large : int
+        Bytes of a file from which on more than one connection is tried.
     """
 
-    def __init__(self, *, retry_delay: float = 1.0) -> None:
+    def __init__(self, *, retry_delay: float = 1.0, at_once: int = 3, large: int = 64_000_000) -> None:
         self.retry_delay = retry_delay
+        self.at_once = at_once
+        self.large = large
         self.closed = False
         self._lock = threading.RLock()
         self._jobs: dict[tuple[object, ...], Job] = {}
         self._requests: dict[str, Job] = {}
+        self._line: list[Job] = []
+        self._line_lock = threading.Lock()
         self._listeners: Listeners[Job] = Listeners()
         self._news = threading.Condition()
         self._changed: dict[Job, None] = {}
@@ -78,6 +87,8 @@ class Downloads:
         if parsed.path is not None:
             msg = f"{reference!r} is a path on this machine, not a model of the hub."
             raise UnknownReferenceError(msg, "Write hf:user/repo/file.gguf or hf:user/repo:Q4_K_M.")
+        if directory is None and parsed.url:
+            directory = own_folder()
         token = (token or "").strip() or None
         if token is not None and not _TOKEN.fullmatch(token):
             msg = "The token has characters that no token has."
@@ -91,18 +102,45 @@ class Downloads:
             directory=None if directory is None else str(absolute(directory)),
             token=token,
             retry_delay=self.retry_delay,
+            large=self.large,
         )
-        key = (parsed, order.cache, order.directory)
         with self._lock:
             if self.closed:
                 msg = "Downloads have been shut down."
                 raise ClosedError(msg)
-            job = self._jobs.get(key)
+            job = self._jobs.get(order.key)
             if job is None or job.ended:
-                self._jobs.pop(key, None)
-                job = self._jobs[key] = Job(order, self._tell)
+                self._jobs.pop(order.key, None)
+                job = self._jobs[order.key] = Job(order, self._tell, self._next)
             job.start(order)
         return job
+
+    def recover(self, *folders: str | os.PathLike[str]) -> list[Job]:
+        """Add a paused job for each download that an earlier kernel left unfinished, and return these.
+
+        Nothing is asked of a server. ``Job.resume`` goes on with one, ``Job.cancel(keep_partial=False)`` deletes it.
+
+        Parameters
+        ----------
+        *folders : path
+            More folders to look in; see ``unfinished``.
+        """
+        added = []
+        for there in unfinished(*folders):
+            order = Order(
+                reference=parse(there.reference),
+                cache=str(cache_folder()),
+                directory=there.directory,
+                retry_delay=self.retry_delay,
+                large=self.large,
+            )
+            with self._lock:
+                if self.closed or order.key in self._jobs:
+                    continue
+                job = self._jobs[order.key] = Job(order, self._tell, self._next)
+            job.found(there)
+            added.append(job)
+        return added
 
     def start(self, command: DownloadModel, emit: Callable[[Event], None]) -> Job:
         """Do what a message asks: emit ``progress`` and, exactly once, ``download_done`` or ``error``.
@@ -115,7 +153,7 @@ class Downloads:
                 command.model, revision=command.revision, directory=command.directory, token=command.token
             )
         except LlamaWidgetsError as error:
-            job = Job(Order(Reference(), cache=""), self._tell)
+            job = Job(Order(Reference(), cache=""), self._tell, self._next)
             job.model = job.name = command.model
             job.error, job.state = error, "failed"
             reporter(job)
@@ -169,7 +207,7 @@ class Downloads:
 
     def close(self) -> None:
         """End all downloads, keeping what has arrived."""
-        with self._lock:
+        with self._lock, self._line_lock:
             self.closed = True
             jobs = self.jobs
         runs = [job._process for job in jobs if job._process]  # noqa: SLF001
@@ -182,6 +220,21 @@ class Downloads:
             self._news.notify_all()
         if thread is not None and thread is not threading.current_thread():
             thread.join(2)
+
+    def _next(self, job: Job) -> None:
+        """Let those begin whose turn it is, after a job has been asked for or has ended."""
+        with self._line_lock:
+            if job.running and job not in self._line:
+                self._line.append(job)
+            self._line = [job for job in self._line if job.running]
+            for position, waiting in enumerate(self._line):
+                if position < self.at_once and not self.closed:
+                    waiting.begin()
+                else:
+                    waiting.stand_in_line(self.at_once)
+            late = [waiting for waiting in self._line if not waiting.working] if self.closed else []
+        for waiting in late:
+            waiting.cancel()
 
     def _tell(self, job: Job) -> None:
         # Only a note of what changed: listeners are called one at a time on a thread of their own, under no lock, so
@@ -287,18 +340,20 @@ def download(
 
     What has arrived of an earlier download of the same file is not fetched again, also after a restart of the kernel.
     Asking for a file that is being downloaded returns the same job. The file goes into the cache that all tools of the
-    model hub share.
+    model hub share; one that is not of the hub, into the first folder that ``LLAMA_WIDGETS_MODELS`` names, or else into
+    ``llama-widgets/models`` where this user's data is. Three downloads are at work at the same time; more of them wait.
 
     Parameters
     ----------
     reference : str
-        Such as "hf:user/repo:Q4_K_M" or "hf:user/repo/file.gguf".
+        Such as "hf:user/repo:Q4_K_M", "hf:user/repo/file.gguf" or "https://.../file.gguf". For the last, nobody
+        promises a hash: ``Job.sha256`` is that of what has arrived.
     revision : str, optional
         Branch, tag or commit.
     directory : path, optional
         Where the file is put in place of the cache.
     token : str, optional
-        For gated and private models, where the one that you logged in with does not do.
+        For gated and private models of the hub, where the one that you logged in with does not do.
 
     Raises
     ------

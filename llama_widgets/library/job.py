@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
+import math
 import threading
 import time
 from collections import deque
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import DownloadError, LlamaWidgetsError, from_code
 from ..listeners import Listeners
+from .partial import Partial
 from .process import Order, Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .unfinished import Unfinished
 
 logger = logging.getLogger("llama_widgets.downloads")
 
@@ -26,6 +30,8 @@ _RUNNING: tuple[State, ...] = ("waiting", "downloading", "verifying")
 _ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
 _RATE_SPAN = 5.0
 """Seconds over which the speed is averaged."""
+_PACE_SPAN = 15.0
+"""Seconds over which the speed is averaged that the time left is reckoned with, which should not jump about."""
 
 _numbers = itertools.count(1)
 
@@ -42,11 +48,12 @@ class Job:
     name : str
         The name of the file, as soon as it is known.
     state : str
-        "waiting" (asks the hub), "downloading", "verifying", "paused", "done", "failed" or "cancelled".
+        "waiting" (for its turn, or for the hub's answer), "downloading", "verifying", "paused", "done", "failed" or
+        "cancelled".
     done, total : int, int or None
         Bytes, including those that were there before.
     rate, eta_s : float or None
-        Bytes per second over the last five seconds, and the seconds that are left at this speed.
+        Bytes per second over the last five seconds, and the seconds that are left, which follow it more slowly.
     note : str
         The last thing to know, such as that the hub asked to wait.
     error : LlamaWidgetsError or None
@@ -55,11 +62,11 @@ class Job:
         The finished file (the first, of a model in parts) and its hash.
     """
 
-    def __init__(self, order: Order, changed: Callable[[Job], None]) -> None:
+    def __init__(self, order: Order, changed: Callable[[Job], None], moved: Callable[[Job], None]) -> None:
         self.id = f"download-{next(_numbers)}"
         self.model = str(order.reference)
         self.name = Path(order.reference.file).name if order.reference.file else self.model
-        self.state: State = "waiting"
+        self.state: State = "paused"
         self.done = 0
         self.total: int | None = None
         self.rate: float | None = None
@@ -69,11 +76,14 @@ class Job:
         self.sha256 = ""
         self._order = order
         self._changed = changed
+        self._moved = moved
         self.listeners: Listeners[Job] = Listeners()
         self._condition = threading.Condition()
         self._process: Process | None = None
-        self._partials: list[tuple[str, str]] = []
+        self._partials: list[Partial] = []
         self._seen: deque[tuple[float, int]] = deque(maxlen=100)
+        self._pace: float | None = None
+        self._paced_s = 0.0
 
     def __repr__(self) -> str:
         """Return what it is and how far."""
@@ -81,15 +91,20 @@ class Job:
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds that are left at the present speed."""
-        if not self.rate or self.total is None:
+        """Seconds that are left; unknown while nothing arrives."""
+        if not self.rate or not self._pace or self.total is None:
             return None
-        return max(0, self.total - self.done) / self.rate
+        return max(0, self.total - self.done) / self._pace
 
     @property
     def running(self) -> bool:
-        """Whether its process is at work."""
+        """Whether it is at work, or waits for that."""
         return self.state in _RUNNING
+
+    @property
+    def working(self) -> bool:
+        """Whether it has a process."""
+        return self._process is not None
 
     @property
     def ended(self) -> bool:
@@ -123,8 +138,15 @@ class Job:
         if not keep_partial and self.state in ("cancelled", "failed"):
             self._discard()
 
-    def wait(self, timeout: float | None = None) -> Path:
+    def wait(self, timeout: float | None = None, *, progress: bool | None = None) -> Path:
         """Wait until it is over, and return the path of the file. An interrupt ends the waiting, not the download.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            The longest wait, in seconds.
+        progress : bool, optional
+            Whether a line on stderr shows how far it is; by default, if that is a terminal and there is no notebook.
 
         Raises
         ------
@@ -133,14 +155,22 @@ class Job:
         TimeoutError
             If it takes longer than ``timeout`` seconds.
         """
+        from .progress import ProgressLine, is_wanted
+
         end = None if timeout is None else time.monotonic() + timeout
-        with self._condition:
+        with ExitStack() as stack:
+            shown = is_wanted() if progress is None else progress
+            line = stack.enter_context(ProgressLine(self)) if shown else None
             while not self.ended:
                 if end is not None and time.monotonic() >= end:
                     msg = f"{self.name} is not there after {timeout:g} s; the download goes on."
                     raise TimeoutError(msg)
-                # In slices, as an interrupt is not noticed within a long wait on every platform.
-                self._condition.wait(0.1)
+                with self._condition:
+                    # In slices, as an interrupt is not noticed within a long wait on every platform.
+                    self._condition.wait_for(lambda: self.ended, 0.1)
+                if line is not None:
+                    line.show(self)
+        with self._condition:
             if self.error is not None:
                 raise self.error
             if self.path is None:
@@ -160,12 +190,35 @@ class Job:
     def start(self, order: Order) -> None:
         """Do what ``order`` says, which is what it said before, except that the token may be another."""
         with self._condition:
-            if self._process is not None or self.state == "done":
+            if self.running or self.state == "done":
                 return
             self._order = order
             self.error, self.note = None, ""
-            self._process = Process(order, self._heard, self._gone)
             self._set("waiting")
+        self._moved(self)
+
+    def begin(self) -> None:
+        """Start the process, now that it is its turn."""
+        with self._condition:
+            if self.state == "waiting" and not self.working:
+                self.note = ""
+                self._process = Process(self._order, self._heard, self._gone)
+                self._changed(self)
+
+    def stand_in_line(self, number: int) -> None:
+        """Say that it is not its turn, as ``number`` others are at work."""
+        note = f"Waits for its turn: {number} downloads are at work."
+        with self._condition:
+            if self.state == "waiting" and not self.working and self.note != note:
+                self.note = note
+                self._changed(self)
+
+    def found(self, there: Unfinished) -> None:
+        """Take over, paused, what an earlier kernel left."""
+        with self._condition:
+            self.name, self.done, self.total = there.name, there.done, there.size
+            self._partials = list(there.partials)
+            self._changed(self)
 
     def _stop(self, state: State, states: tuple[State, ...]) -> None:
         with self._condition:
@@ -175,11 +228,12 @@ class Job:
             self._set(state)
         if run is not None:
             run.stop()
+        self._moved(self)
 
     def _set(self, state: State) -> None:
         if state != self.state or state == "waiting":
             self.state = state
-            self.rate = None
+            self.rate = self._pace = None
             self._seen.clear()
             self._condition.notify_all()
             self._changed(self)
@@ -200,7 +254,7 @@ class Job:
                 self._measure()
             elif kind == "file":
                 self.name = event["name"]
-                self._partials = [(path, lock) for path, lock in event["partials"]]
+                self._partials = [Partial(Path(path), Path(lock)) for path, lock in event["partials"]]
             elif kind == "note":
                 self.note = event["message"]
             elif kind == "done":
@@ -210,6 +264,8 @@ class Job:
             elif kind == "error":
                 self._fail(from_code(event["code"], event["message"], event["hint"]))
             self._changed(self)
+        if self.ended:
+            self._moved(self)
 
     def _gone(self, run: Process, why: str) -> None:
         """Note that a process is over; if nobody knows why, that is a failure."""
@@ -218,19 +274,23 @@ class Job:
                 logger.warning("the download of %s ended by itself: %s", self.name, why)
                 msg = f"The process that downloads {self.name} ended by itself ({why})."
                 self._fail(DownloadError(msg, "What has arrived is kept: resume to go on from there."))
+        self._moved(self)
 
     def _measure(self) -> None:
         now = time.monotonic()
+        passed = now - self._seen[-1][0] if self._seen else 0.0
         self._seen.append((now, self.done))
         while now - self._seen[0][0] > _RATE_SPAN:
             self._seen.popleft()
         then, done = self._seen[0]
         self.rate = max(0, self.done - done) / (now - then) if now > then else None
+        if self.rate is not None:
+            # A mean of all at first, then one in which the past fades.
+            self._paced_s = self._paced_s + passed if self._pace is not None else passed
+            weight = max(1 - math.exp(-passed / _PACE_SPAN), passed / self._paced_s if self._paced_s else 1)
+            self._pace = self.rate * weight + (self._pace or 0) * (1 - weight)
 
     def _discard(self) -> None:
-        from filelock import FileLock, Timeout
-
-        for path, lock in self._partials:
+        for partial in self._partials:
             # Another process that downloads the same file goes on with it. Ours has just been ended.
-            with contextlib.suppress(OSError, Timeout), FileLock(lock, timeout=2):
-                Path(path).unlink(missing_ok=True)
+            partial.discard(timeout=2)

@@ -38,6 +38,11 @@ class Order:
     retry_delay: float = 1.0
     large: int = 64_000_000
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What is the same in orders for the same file in the same place."""
+        return self.reference, self.cache, self.directory
+
     def to_json(self) -> str:
         """Return the line that the process reads."""
         return json.dumps(asdict(self))

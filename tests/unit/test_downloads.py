@@ -157,20 +157,6 @@ def test_cancel_keeps_what_has_arrived_unless_asked(hub: Hub, downloads: Downloa
     assert not partials(tmp_path)
 
 
-def test_several_at_once_each_on_its_own(hub: Hub, downloads: Downloads) -> None:
-    hub.hold_at = 100_000
-    names = ["hf:user/repo:Q4_K_M", "hf:user/repo:Q8_0", "hf:user/parts", "hf:user/repo/mmproj-f16.gguf"]
-    jobs = [downloads.download(name) for name in names]
-    assert downloads.jobs == jobs
-    until(lambda: all(job.done for job in jobs), "some bytes of each")
-    jobs[1].cancel()
-    hub.hold_at = None
-    for job in (jobs[0], *jobs[2:]):
-        job.wait(60)
-    assert [job.state for job in jobs] == ["done", "cancelled", "done", "done"]
-    assert jobs[3].sha256 == hub.sha256("user/repo/mmproj-f16.gguf")
-
-
 def test_two_who_want_the_same_file_share_one_transfer(hub: Hub, downloads: Downloads) -> None:
     other = Downloads()
     try:
