@@ -80,13 +80,21 @@ class Hub:
         Whether ranges are answered as such.
     redirect : bool
         Whether files come from another host, as large files do. Otherwise their etag is not their hash.
+    shift : int
+        How many bytes behind the asked one a part begins.
     requests : list of Request
         Everything that was asked.
+    sent, most_at_once : int
+        Bytes of files that were sent, and connections that sent some at the same time.
     """
 
     def __init__(self, files: Mapping[str, bytes | Path], *, rate: float | None = None, port: int = 0) -> None:
         self.files: dict[str, bytes | Path] = dict(files)
         self.rate = rate
+        self.shift = 0
+        self.sent = 0
+        self.most_at_once = 0
+        self.at_once: set[socket.socket] = set()
         self.line: float | None = None
         self.line_lock = threading.Lock()
         self.hold_at: int | None = None
@@ -120,6 +128,12 @@ class Hub:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+    def drop(self) -> None:
+        """Cut all connections on which files are sent."""
+        with self.lock:
+            for connection in self.at_once:
+                connection.shutdown(socket.SHUT_RDWR)
 
     @property
     def endpoint(self) -> str:
@@ -283,7 +297,7 @@ class _Handler(BaseHTTPRequestHandler):
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
         last = size - 1
         if asked and hub.ranges and self.headers.get("If-Range", etag) == etag:
-            start, status = int(asked[1]), 206
+            start, status = int(asked[1]) + hub.shift, 206
             if start >= size:
                 self._send(416, {}, Content_Range=f"bytes */{size}")
                 return
@@ -293,7 +307,14 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "GET":
             with hub.open(name) as file:
                 file.seek(start)
-                self._stream(name, file, start, last + 1)
+                with hub.lock:
+                    hub.at_once.add(self.connection)
+                    hub.most_at_once = max(hub.most_at_once, len(hub.at_once))
+                try:
+                    self._stream(name, file, start, last + 1)
+                finally:
+                    with hub.lock:
+                        hub.at_once.discard(self.connection)
 
     def _stream(self, name: str, file: BinaryIO, start: int, stop: int) -> None:
         hub = self.server.hub
@@ -319,6 +340,8 @@ class _Handler(BaseHTTPRequestHandler):
                 piece = bytes([piece[0] ^ 1]) + piece[1:]
             self.wfile.write(piece)
             position += len(piece)
+            with hub.lock:
+                hub.sent += len(piece)
             if hub.rate is not None:
                 time.sleep(len(piece) / hub.rate)
             if hub.line is not None:
