@@ -17,7 +17,7 @@ from ..errors import (
     InvalidModelError,
     ParameterError,
 )
-from . import memory, native
+from . import memory, native, system
 from .model import _utf8
 from .parameters import context_params, sequences
 
@@ -282,7 +282,7 @@ class _Piece:
 
 def _check_memory(model: Model, options: LoadOptions, n_batch: int) -> None:
     """Refuse batches for whose results there is no memory: llama.cpp computes logits too, which nobody asked for."""
-    needs, free = 2 * 4 * model.n_vocab * n_batch, memory.free_memory()  # where they are made, and where they are kept
+    needs, free = 2 * 4 * model.n_vocab * n_batch, system.free_memory()  # where they are made, and where they are kept
     if options.check_memory and needs > free:
-        msg = f"{n_batch:,} tokens at once take {memory.size(needs)} of memory, and {memory.size(free)} are free."
+        msg = f"{n_batch:,} tokens at once take {system.size(needs)} of memory, and {system.size(free)} are free."
         raise InsufficientMemoryError(msg, "Split long texts, free memory, or load the model with check_memory=False.")

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import psutil
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import InsufficientMemoryError
-from . import native
+from . import native, system
 from .buffers import Needs, mapped, measured
 from .parameters import check, sequences
 from .simulation import Simulation
+from .system import size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ..options import LoadOptions
 
-__all__ = ["MOST_AUTO", "Needs", "Plan", "free_memory", "mapped", "measured", "plan", "resident", "size"]
+__all__ = ["MOST_AUTO", "Needs", "Plan", "Room", "Verdict", "mapped", "measured", "needs", "plan"]
 
 MOST_AUTO = 8192
 """Tokens of the largest context that is made without being asked for."""
 _LEAST_AUTO = 512
 _STEP = 256  # llama.cpp rounds contexts up to multiples of this
 _MIB = 1024 * 1024
+_TIGHT = 0.8
+"""Of the memory that is free: what takes more of it leaves little to the notebook's own data."""
+
+Verdict = Literal["fits", "tight", "too big"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def plan(
     freed, freed_gpu : int
         Bytes that will be given back first: ``Needs.private`` and ``Needs.gpu`` of the model that is loaded.
     free, free_gpu : int, optional
-        Bytes that are free now, if not what ``free_memory`` and the GPUs say.
+        Bytes that are free now, if not what ``system.free_memory`` and the GPUs say.
 
     Raises
     ------
@@ -96,12 +96,7 @@ def plan(
         If there is no such file; ``gguf.check`` says so in better words.
     """
     check(options)
-    on_gpu, shares = native.gpu_memory()
-    room = _Room(
-        host=_less_margin((free_memory() if free is None else free) + freed),
-        gpu=_less_margin((on_gpu if free_gpu is None else free_gpu) + freed_gpu),
-        shares=shares,
-    )
+    room = Room.now(freed, freed_gpu, free=free, free_gpu=free_gpu)
     with Simulation(path, options) as model:
         n_seq_max = sequences(options, model.facts.keeps_state)
         sizes = (options.n_ctx,) if options.n_ctx != "auto" else _sizes(model.facts.n_ctx_train)
@@ -113,6 +108,13 @@ def plan(
         raise _insufficient(path, needs, room, n_ctx, _largest(model, options, n_ctx, n_seq_max, room))
 
 
+def needs(path: Path, options: LoadOptions, n_ctx: int, room: Room) -> Needs:
+    """Return what a model and a context of ``n_ctx`` tokens would take; errors are those of ``plan``."""
+    check(options)
+    with Simulation(path, options) as model:
+        return _place(model, options, n_ctx, sequences(options, model.facts.keeps_state), room)[0]
+
+
 def _sizes(n_ctx_train: int) -> tuple[int, ...]:
     """Return the sizes that "auto" tries, the largest first: 8,192, 6,144, 4,096 ... 768, 512."""
     most = min(n_ctx_train or MOST_AUTO, MOST_AUTO)
@@ -122,15 +124,32 @@ def _sizes(n_ctx_train: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class _Room:
-    """Bytes that may be taken, and whether there is a GPU that takes them from the host."""
+class Room:
+    """Bytes that may be taken, ``host`` and ``gpu``, and whether there is a GPU that ``shares`` those of the host."""
 
     host: int
     gpu: int
     shares: bool
 
+    @classmethod
+    def now(cls, freed: int = 0, freed_gpu: int = 0, *, free: int | None = None, free_gpu: int | None = None) -> Room:
+        """Return what there is with what will be given back, less a margin; the arguments are those of ``plan``."""
+        on_gpu, shares = native.gpu_memory()
+        return cls(
+            host=_less_margin((system.free_memory() if free is None else free) + freed),
+            gpu=_less_margin((on_gpu if free_gpu is None else free_gpu) + freed_gpu),
+            shares=shares,
+        )
+
     def holds(self, needs: Needs) -> bool:
+        """Return whether there is enough of both."""
         return needs.host <= self.host and needs.gpu <= max(0, self.gpu)
+
+    def judge(self, needs: Needs) -> Verdict:
+        """Return whether there is enough, and whether little would be left of it."""
+        if not self.holds(needs):
+            return "too big"
+        return "tight" if needs.host > _TIGHT * self.host else "fits"
 
 
 def _less_margin(free: int) -> int:
@@ -138,11 +157,14 @@ def _less_margin(free: int) -> int:
     return free - free // 20 - 64 * _MIB
 
 
-def _place(model: Simulation, options: LoadOptions, n_ctx: int, n_seq_max: int, room: _Room) -> tuple[Needs, int]:
+def _place(model: Simulation, options: LoadOptions, n_ctx: int, n_seq_max: int, room: Room) -> tuple[Needs, int]:
+    return placed(model.needs(n_ctx, n_seq_max), model.facts.n_layer, options, room)
+
+
+def placed(needs: Needs, n_layer: int, options: LoadOptions, room: Room) -> tuple[Needs, int]:
     """Return what is needed where, and how many layers the GPU gets: all are taken as equal in size."""
-    needs = model.needs(n_ctx, n_seq_max)
     needs = replace(needs, weights=needs.weights + _adapters(options))
-    layers = model.facts.n_layer + 1  # what follows the last one counts as one
+    layers = n_layer + 1  # what follows the last one counts as one
     asked = options.n_gpu_layers
     if room.gpu <= 0:  # there is none with memory of its own, or it is full
         return needs, (layers if room.shares else 0) if asked == "auto" else asked
@@ -163,7 +185,7 @@ def _adapters(options: LoadOptions) -> int:
     return total
 
 
-def _largest(model: Simulation, options: LoadOptions, n_ctx: int, n_seq_max: int, room: _Room) -> int:
+def _largest(model: Simulation, options: LoadOptions, n_ctx: int, n_seq_max: int, room: Room) -> int:
     """Return the largest context below ``n_ctx`` that fits, 0 if none does: memory grows along a line, or slower."""
     low, high = _LEAST_AUTO, n_ctx
     if high <= low:
@@ -176,7 +198,7 @@ def _largest(model: Simulation, options: LoadOptions, n_ctx: int, n_seq_max: int
     return found if found >= low else 0
 
 
-def _insufficient(path: Path, needs: Needs, room: _Room, n_ctx: int, largest: int) -> InsufficientMemoryError:
+def _insufficient(path: Path, needs: Needs, room: Room, n_ctx: int, largest: int) -> InsufficientMemoryError:
     short_of_gpu = needs.gpu > max(0, room.gpu)
     parts = f"weights {size(needs.weights)}, cache {size(needs.cache)}, computing {size(needs.compute)}"
     msg = (
@@ -191,63 +213,3 @@ def _insufficient(path: Path, needs: Needs, room: _Room, n_ctx: int, largest: in
     if short_of_gpu:
         hints.append("give fewer layers to the GPU")
     return InsufficientMemoryError(msg, f"{', '.join(hints)}, or try all the same with check_memory=False.")
-
-
-def size(count: int) -> str:
-    """Return a number of bytes as people write it."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"  # noqa: PLR2004 - a billion
-
-
-# The system
-
-
-def resident() -> int:
-    """Return the bytes of memory that this process occupies."""
-    return int(psutil.Process().memory_info().rss)
-
-
-def free_memory(root: Path = Path("/")) -> int:
-    """Return the bytes that this process may still use: of the machine, and of the container that it runs in.
-
-    Parameters
-    ----------
-    root : Path
-        Where ``proc`` and ``sys`` are.
-    """
-    available = int(psutil.virtual_memory().available)
-    return min([available, *_cgroups(root)]) if sys.platform.startswith("linux") else available
-
-
-def _cgroups(root: Path) -> Iterator[int]:
-    """Yield what is left of the limit of each control group that this process is in, the outer ones too.
-
-    Source: the kernel's admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst. Pages of files count towards the limit,
-    but are dropped when it is reached, unless they are written to.
-    """
-    try:
-        lines = (root / "proc/self/cgroup").read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return
-    mounts = root / "sys/fs/cgroup"
-    for line in lines:
-        controllers, _, group = line.partition(":")[2].partition(":")
-        if not controllers:
-            yield from _limits(mounts, group, "memory.max", "memory.current", "")
-        elif "memory" in controllers.split(","):
-            yield from _limits(mounts / "memory", group, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
-
-
-def _limits(mount: Path, group: str, limit: str, usage: str, prefix: str) -> Iterator[int]:
-    inner = mount / group.strip("/")
-    # Within a container its own group is mounted as the root, whatever its name is outside.
-    for folder in (inner, *inner.parents):
-        try:
-            most, used = (int((folder / name).read_text("ascii")) for name in (limit, usage))
-            stat = dict(line.split() for line in (folder / "memory.stat").read_text("ascii").splitlines())
-            files = sum(int(stat.get(f"{prefix}{kind}_file", 0)) for kind in ("inactive", "active"))
-        except (OSError, ValueError):  # no such group here, no limit ("max")
-            pass
-        else:
-            yield max(0, most - used + files)
-        if folder == mount:
-            return

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from llama_widgets.cancel import Cancel
-from llama_widgets.engines import embedding, memory, native
+from llama_widgets.engines import embedding, native, system
 from llama_widgets.engines.adapters import Adapters
 from llama_widgets.engines.embedding import embed
 from llama_widgets.engines.model import Model
@@ -201,7 +201,7 @@ def test_a_model_that_ranks_has_no_vectors(tmp_path: Path) -> None:
 
 
 def test_too_little_memory(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "free_memory", lambda: 1000)
+    monkeypatch.setattr(system, "free_memory", lambda: 1000)
     with pytest.raises(
         InsufficientMemoryError, match=r"256 tokens at once take 0\.5 MB of memory, and 0\.0 MB are free"
     ):
@@ -285,10 +285,10 @@ def test_the_context_is_freed_in_any_case(model: Model, monkeypatch: pytest.Monk
 def test_memory_does_not_grow(demo: Model) -> None:
     for _ in range(2):
         vectors(demo, ["a few words"])
-    before = memory.resident()
+    before = system.resident()
     for _ in range(5):
         vectors(demo, ["a few words"])
-    assert memory.resident() - before < 20_000_000
+    assert system.resident() - before < 20_000_000
 
 
 def test_nothing_is_logged_above_info(model: Model, caplog: pytest.LogCaptureFixture) -> None:

@@ -12,7 +12,7 @@ import gguf
 import llama_cpp  # noqa: TID253 - as the module under test
 import pytest
 
-from llama_widgets.engines import memory, native, simulation
+from llama_widgets.engines import memory, native, simulation, system
 from llama_widgets.engines.parameters import context_params, model_params, most_read
 from llama_widgets.errors import ContextError, InsufficientMemoryError, InvalidModelError, ParameterError
 from llama_widgets.options import LoadOptions
@@ -114,10 +114,10 @@ def test_large_contexts_and_many_sequences_are_extrapolated(tmp_path: Path, monk
 
 
 def test_sixteen_million_tokens_are_refused_without_taking_them(demo_model: Path) -> None:
-    before = memory.resident()
+    before = system.resident()
     with pytest.raises(InsufficientMemoryError, match=r"needs 39\d\.\d GB with an n_ctx of 16,777,216"):
         memory.plan(demo_model, LoadOptions(n_ctx=16_777_216), free=2000 * MB)
-    assert memory.resident() - before < 100 * MB
+    assert system.resident() - before < 100 * MB
 
 
 def test_a_model_is_simulated_without_its_vocabulary_and_its_weights(demo_model: Path) -> None:
@@ -396,7 +396,7 @@ class Machine:
 
     @property
     def free(self) -> int:
-        return memory.free_memory(self.root)
+        return system.free_memory(self.root)
 
 
 @pytest.fixture
@@ -449,7 +449,7 @@ def test_files_that_cannot_be_read_are_no_limit(machine: Machine) -> None:
 
 
 def test_this_process_occupies_memory() -> None:
-    assert 10 * MB < memory.resident() < memory.free_memory() + memory.resident()
+    assert 10 * MB < system.resident() < system.free_memory() + system.resident()
 
 
 def test_needs_are_plain_numbers() -> None:
