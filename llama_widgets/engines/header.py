@@ -23,6 +23,8 @@ _MOST_DIMENSIONS = 4
 _LONGEST = 2**26
 _LONGEST_TEXT = 2**22
 _MOST_ITEMS = 2**20
+_SHORT = 1024
+"""Numbers of an array that is read and not passed over, as those with one for each layer are."""
 
 
 class Readable(Protocol):
@@ -53,7 +55,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Header:
-    """Values by their key, arrays as ``Array``; their ``enum gguf_type`` by their key; tensors by their name."""
+    """Values by their key, long arrays and texts' as ``Array``; their types by their key; tensors by their name."""
 
     values: dict[str, Any] = field(default_factory=dict)
     kinds: dict[str, int] = field(default_factory=dict)
@@ -86,8 +88,8 @@ def parse(file: Readable, size: int, name: str, *, vocabulary: bool = True) -> H
     name : str
         How errors call it.
     vocabulary : bool
-        If False, reading ends where the tokens begin, of which only the number is given: what makes a model large or
-        small stands before them in most files, in a hundredth of the bytes. There are no tensors then.
+        If False, reading ends where the tokens begin, of which only the number is given, if what makes a model large or
+        small stands before them: it does in most files, in a hundredth of the bytes. There are no tensors then.
 
     Raises
     ------
@@ -99,7 +101,7 @@ def parse(file: Readable, size: int, name: str, *, vocabulary: bool = True) -> H
     header = Header()
     for _ in range(n_values):
         key, kind = reader.string(), reader.number("I")
-        tokens = key == TOKENS and not vocabulary
+        tokens = key == TOKENS and not vocabulary and _knows_shape(header.values)
         header.values[key], header.kinds[key] = reader.value(kind, pass_over=not tokens), kind
         if tokens:
             return header
@@ -109,6 +111,10 @@ def parse(file: Readable, size: int, name: str, *, vocabulary: bool = True) -> H
         header.tensors[tensor] = Tensor(shape, reader.number("I"))
         reader.number("Q")  # where its data are
     return header
+
+
+def _knows_shape(values: dict[str, Any]) -> bool:
+    return f"{values.get('general.architecture')}.attention.head_count" in values
 
 
 def find(path: Path, *keys: str) -> dict[str, Any]:
@@ -151,6 +157,9 @@ class _Reader:
         if kind != _ARRAY:
             raise self._damaged(f"there is no type {kind}")
         array = Array(self.number("I"), self.number("Q"))
+        if array.kind in _NUMBERS and array.count <= _SHORT:
+            letters = f"<{array.count}{_NUMBERS[array.kind]}"
+            return struct.unpack(letters, self._take(struct.calcsize(letters)))
         if pass_over:
             self._pass_over(array)
         return array

@@ -77,6 +77,11 @@ def most_read(options: LoadOptions, position: int) -> int:
     return min(options.n_batch, most)
 
 
+def n_ubatch(options: LoadOptions) -> int:
+    """Return how many tokens are computed at once."""
+    return min(options.n_batch, _UBATCH if _on_gpu(options) else _UBATCH_CPU)
+
+
 def _on_gpu(options: LoadOptions) -> bool:
     return options.n_gpu_layers != 0 and native.has_gpu()
 
@@ -129,7 +134,7 @@ def context_params(
     params: llama_cpp.llama_context_params = llama_cpp.llama_context_default_params()
     params.n_ctx, params.n_seq_max = n_ctx, n_seq_max
     params.n_batch = options.n_batch
-    params.n_ubatch = min(options.n_batch, _UBATCH if _on_gpu(options) else _UBATCH_CPU)
+    params.n_ubatch = n_ubatch(options)
     params.n_threads = native.default_threads() if options.n_threads == "auto" else options.n_threads
     params.n_threads_batch = native.physical_cores() if options.n_threads_batch == "auto" else options.n_threads_batch
     params.type_k = _CACHE_TYPES[options.cache_type_k]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gguf
 import numpy as np
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
 WIDTH = 32
 N_CTX_TRAIN = 512
@@ -36,6 +39,8 @@ def write(
     n_vocab: int = 0,
     dtype: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.F32,
     pooling: gguf.PoolingType | None = None,
+    hollow: bool = False,
+    vocabulary_first: bool = False,
 ) -> Path:
     """Write a model of ``arch`` with a token for each byte; return its path.
 
@@ -62,6 +67,11 @@ def write(
         Type of the matrices.
     pooling : PoolingType, optional
         How the results of the tokens become one vector.
+    hollow : bool
+        Leave holes in place of the weights: the file is as long as with them, and takes no room. It can be judged, and
+        not be used.
+    vocabulary_first : bool
+        Whether the tokens stand before what says how large the model is, which they do not in most files.
     """
     writer = gguf.GGUFWriter(path, arch)
     layers = layers or (2 if arch in ("gemma2", "lfm2") else 1)
@@ -73,14 +83,21 @@ def write(
         writer.add_pooling_type(pooling)
     if template is not None:
         writer.add_chat_template(template)
-    tokens = (_add_wordpieces if arch == "bert" else _add_bytes)(writer, n_vocab)
+    vocabulary = (_wordpieces if arch == "bert" else _bytes)(n_vocab)
+    tokens = len(vocabulary.tokens)
+    model = _Model(writer, width, layers, tokens, n_ctx_train, heads_kv, feed_forward or width)
+    if vocabulary_first:
+        vocabulary.add(writer)
+    outer, block = _ARCHITECTURES[arch](model)
+    if not vocabulary_first:
+        vocabulary.add(writer)
     if infill:
         for number, mark in enumerate(("pre", "suf", "mid")):
             writer.add_uint32(f"tokenizer.ggml.fim_{mark}_token_id", tokens - 5 + number)
-    model = _Model(writer, width, layers, tokens, n_ctx_train, heads_kv, feed_forward or width)
-    outer, block = _ARCHITECTURES[arch](model)
     for number in range(layers):
         outer |= {f"blk.{number}.{name}": shape for name, shape in block[number % len(block)].items()}
+    if hollow:
+        return _write_hollow(writer, outer, dtype)
     if weights:
         _add_weights(writer, outer, 0.5 * (WIDTH / width) ** 0.5, dtype)
     writer.write_header_to_file()
@@ -100,41 +117,70 @@ def _add_weights(writer: gguf.GGUFWriter, tensors: Shapes, spread: float, dtype:
             writer.add_tensor(name, gguf.quants.quantize(data, dtype), raw_dtype=dtype)
 
 
+def _write_hollow(writer: gguf.GGUFWriter, tensors: Shapes, dtype: gguf.GGMLQuantizationType) -> Path:
+    for name, shape in tensors.items():
+        kind = gguf.GGMLQuantizationType.F32 if len(shape) == 1 or "conv" in name else dtype
+        items, size = gguf.GGML_QUANT_SIZES[kind]
+        writer.add_tensor_info(name, shape, np.dtype(np.float32), math.prod(shape) // items * size, kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    writer.close()
+    path = Path(str(writer.path))
+    sizes = [tensor.nbytes for tensor in writer.tensors[0].values()]
+    aligned = [-size % writer.data_alignment + size for size in (path.stat().st_size, *sizes)]
+    os.truncate(path, sum(aligned))
+    return path
+
+
 # Vocabularies
 
 
-def _add_bytes(writer: gguf.GGUFWriter, n_vocab: int) -> int:
+def _bytes(n_vocab: int) -> _Vocabulary:
     # The alphabet of byte-level BPE: bytes that do not print move above 255.
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     letters = [chr(byte) for byte in printable] + [chr(256 + index) for index in range(256 - len(printable))]
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("default")
-    writer.add_token_merges([f"{letters[0]} {letters[1]}"])
-    writer.add_bos_token_id(len(letters))
-    writer.add_eos_token_id(len(letters) + 1)
-    return _add_tokens(writer, letters, [BOS, EOS], n_vocab)
+
+    def say(writer: gguf.GGUFWriter) -> None:
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre("default")
+        writer.add_token_merges([f"{letters[0]} {letters[1]}"])
+        writer.add_bos_token_id(len(letters))
+        writer.add_eos_token_id(len(letters) + 1)
+
+    return _Vocabulary(letters, [BOS, EOS], n_vocab, say)
 
 
-def _add_wordpieces(writer: gguf.GGUFWriter, n_vocab: int) -> int:
+def _wordpieces(n_vocab: int) -> _Vocabulary:
     letters = [chr(code) for code in range(33, 127) if not chr(code).isupper()]
     starts = [f"\u2581{letter}" for letter in letters]  # a letter that begins a word is another token
-    writer.add_tokenizer_model("bert")
-    writer.add_token_type_count(2)
-    count = len(letters) * 2
-    writer.add_bos_token_id(count)
-    writer.add_sep_token_id(count + 1)
-    writer.add_unk_token_id(count + 2)
-    writer.add_pad_token_id(count + 3)
-    return _add_tokens(writer, [*starts, *letters], [CLS, SEP, "[UNK]", "[PAD]"], n_vocab)
+
+    def say(writer: gguf.GGUFWriter) -> None:
+        writer.add_tokenizer_model("bert")
+        writer.add_token_type_count(2)
+        count = len(letters) * 2
+        writer.add_bos_token_id(count)
+        writer.add_sep_token_id(count + 1)
+        writer.add_unk_token_id(count + 2)
+        writer.add_pad_token_id(count + 3)
+
+    return _Vocabulary([*starts, *letters], [CLS, SEP, "[UNK]", "[PAD]"], n_vocab, say)
 
 
-def _add_tokens(writer: gguf.GGUFWriter, normal: list[str], control: list[str], n_vocab: int) -> int:
-    unused = [f"<unused{number}>" for number in range(n_vocab - len(normal) - len(control))]
-    kinds = gguf.TokenType.NORMAL, gguf.TokenType.CONTROL, gguf.TokenType.UNUSED
-    tokens = [*normal, *control, *unused]
-    writer.add_token_list(tokens)
-    writer.add_token_types([k for k, group in zip(kinds, (normal, control, unused), strict=True) for _ in group])
-    return len(tokens)
+class _Vocabulary:
+    def __init__(
+        self, normal: list[str], control: list[str], n_vocab: int, say: Callable[[gguf.GGUFWriter], None]
+    ) -> None:
+        unused = [f"<unused{number}>" for number in range(n_vocab - len(normal) - len(control))]
+        kinds = gguf.TokenType.NORMAL, gguf.TokenType.CONTROL, gguf.TokenType.UNUSED
+        self.tokens = [*normal, *control, *unused]
+        self._kinds = [k for k, group in zip(kinds, (normal, control, unused), strict=True) for _ in group]
+        self._say = say
+
+    def add(self, writer: gguf.GGUFWriter) -> None:
+        self._say(writer)
+        writer.add_token_list(self.tokens)
+        writer.add_token_types(self._kinds)
 
 
 # Architectures: what their headers say; the shapes outside of the layers, and within each of a group of layers

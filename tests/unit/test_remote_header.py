@@ -64,6 +64,14 @@ def test_what_decides_on_its_size_is_in_64_kilobytes(large: Hub) -> None:
     assert fetched(large) == 2**16
 
 
+def test_a_file_that_says_it_later_is_read_further(large: Hub, tmp_path: Path) -> None:
+    large.files[NAME] = tiny.write(tmp_path / "late.gguf", n_vocab=100_000, vocabulary_first=True)
+    found = look(vocabulary=False)
+    assert found["values"]["llama.attention.head_count"] == 2
+    assert found["values"]["tokenizer.ggml.tokens"]["count"] == 100_000
+    assert fetched(large) > 10**6
+
+
 def test_the_whole_header_is_a_few_megabytes(large: Hub) -> None:
     found = look(vocabulary=True)
     assert found["values"]["tokenizer.chat_template"] == "{{ messages }}"
