@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from .errors import LlamaWidgetsError
     from .library.downloads import download
     from .library.job import Job
+    from .library.judge import Estimate, ModelFile, ModelInfo, info
     from .library.local import Model, models
-    from .shortcuts import complete, embed, status
+    from .library.search import HubModel, search
+    from .shortcuts import complete, embed, estimate, status
     from .widgets.download import DownloadProgress
     from .widgets.panel import ChatPanel
     from .widgets.selector import ModelSelector
@@ -35,9 +37,13 @@ _HOMES = {
     "Chat": ".chat.conversation",
     "ChatPanel": ".widgets.panel",
     "DownloadProgress": ".widgets.download",
+    "Estimate": ".library.judge",
+    "HubModel": ".library.search",
     "Job": ".library.job",
     "LlamaWidgetsError": ".errors",
     "Model": ".library.local",
+    "ModelFile": ".library.judge",
+    "ModelInfo": ".library.judge",
     "ModelSelector": ".widgets.selector",
     "Reply": ".chat.reply",
     "Status": ".activity",
@@ -47,7 +53,10 @@ _HOMES = {
     "download": ".library.downloads",
     "embed": ".shortcuts",
     "errors": "",
+    "estimate": ".shortcuts",
+    "info": ".library.judge",
     "models": ".library.local",
+    "search": ".library.search",
     "status": ".shortcuts",
 }
 
@@ -55,9 +64,13 @@ __all__ = [
     "Chat",
     "ChatPanel",
     "DownloadProgress",
+    "Estimate",
+    "HubModel",
     "Job",
     "LlamaWidgetsError",
     "Model",
+    "ModelFile",
+    "ModelInfo",
     "ModelSelector",
     "Reply",
     "Status",
@@ -68,7 +81,10 @@ __all__ = [
     "download",
     "embed",
     "errors",
+    "estimate",
+    "info",
     "models",
+    "search",
     "status",
 ]
 

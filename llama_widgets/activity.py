@@ -21,6 +21,8 @@ class Status:
         The model that is being loaded; "" if none is.
     memory : int
         Bytes of weights and context.
+    freed : tuple of int
+        Bytes that the system and the GPUs would have again without the model. Pages of its file count as free anyway.
     n_ctx, n_seq_max : int
         Tokens that fit, and sequences; 0 without a model.
     sequences : list of dict
@@ -32,6 +34,7 @@ class Status:
     model: p.ModelLoaded | None = None
     loading: str = ""
     memory: int = 0
+    freed: tuple[int, int] = (0, 0)
     n_ctx: int = 0
     n_seq_max: int = 0
     sequences: list[dict[str, Any]] = field(default_factory=list)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from . import protocol as p
-from .chat.conversation import model_text
 from .chat.reply import Reply
 from .chat.settings import Settings
 from .errors import GenerationError, ParameterError
+from .library.references import model_text
 from .options import LoadOptions
 from .requests import new_id
 from .wire import build
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .activity import Status
+    from .library.judge import Estimate
 
 
 def complete(
@@ -153,6 +154,54 @@ def embed(
         raise GenerationError(msg, "Ask again.")
     numbers = np.frombuffer(base64.b64decode(done.data), dtype="<f4").astype(np.float32)  # a copy that can be changed
     return numbers.reshape(done.shape or (0, 0))
+
+
+def estimate(
+    model: object,
+    n_ctx: int | Literal["auto"] = "auto",
+    *,
+    token: str | None = None,
+    worker: Worker | None = None,
+    **options: Any,  # noqa: ANN401 - checked against LoadOptions
+) -> Estimate:
+    """Return whether a model would fit into memory, in place of the one that is there; nothing is loaded.
+
+    A model on this machine is judged by what llama.cpp itself would allocate. Of one that is still on the hub the first
+    64 kB are fetched, where the header says how large its layers are.
+
+    Parameters
+    ----------
+    model : str or path or Model
+        A path, a reference such as "hf:user/repo:Q4_K_M", or an entry of ``llama_widgets.models()``.
+    n_ctx : int or "auto"
+        Tokens of the context. "auto" is the training size, at most 8,192, as for a load.
+    token : str, optional
+        For gated and private models, where the one that you logged in with does not do.
+    worker : Worker, optional
+        Whose model would be replaced, by default the one that all conversations of this process share.
+    **options
+        As in ``LoadOptions``: cache_type_k, n_seq_max, n_gpu_layers, ...
+
+    Raises
+    ------
+    ParameterError
+        If an option is wrong.
+    ModelError
+        If there is no such model, or its header cannot be read.
+    DownloadError
+        If it is not here, and the hub cannot be reached or does not say what it is.
+
+    Examples
+    --------
+    >>> print(lw.estimate("hf:user/repo:Q4_K_M", n_ctx=32_768))  # doctest: +SKIP
+    fits: 3.6 GB at 32,768 tokens; 14.9 GB are free for it
+    """
+    from .engines import memory
+    from .library import judge
+
+    checked = build(LoadOptions, {"n_ctx": n_ctx} | options, where="the load options", error=ParameterError)
+    freed, freed_gpu = (worker or shared()).status().freed
+    return judge.estimate(model_text(model), checked, memory.Room.now(freed, freed_gpu), token)
 
 
 def status() -> Status:

@@ -116,6 +116,7 @@ class Worker:
             model=self.loaded,
             loading=self.model_state.model if self.model_state.loading else "",
             memory=held.get("memory", 0),
+            freed=held.get("freed", (0, 0)),
             n_ctx=held.get("n_ctx", 0),
             n_seq_max=held.get("n_seq_max", 0),
             sequences=held.get("sequences", []),

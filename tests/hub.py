@@ -32,7 +32,7 @@ _PIECE = 64 * 1024
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked, and how it was answered."""
+    """What was asked, and how it was answered: with which status, and how many bytes it was to be."""
 
     method: str
     path: str
@@ -40,6 +40,7 @@ class Request:
     if_range: str | None
     authorization: str | None
     status: int
+    sent: int
 
 
 @dataclass
@@ -69,9 +70,14 @@ class Hub:
     cuts : list of int
         For each of the next file requests, after how many bytes the connection is cut.
     gated : dict
-        Repositories that want a token of ``tokens``, with the status for those who have none: 401 or 403.
+        Repositories whose files want a token of ``tokens``, with the status for those who have none: 401 or 403. What
+        there is, the API says to everybody.
     facts : dict
         What the API says of repositories beyond their files, such as ``{"user/repo": {"downloads": 3}}``.
+    hashes : dict
+        Hashes that are promised without a look at the files, of those that are too large for that.
+    answering : threading.Event
+        Nothing is answered while it is not set.
     corrupt : set of str
         Files of which the first byte is sent wrong.
     sizes : dict
@@ -110,6 +116,9 @@ class Hub:
         self.requests: list[Request] = []
         self.lock = threading.Lock()
         self.closing = False
+        self.hashes: dict[str, str] = {}
+        self.answering = threading.Event()
+        self.answering.set()
         self._hashes: dict[str, tuple[object, str]] = {}
         self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.hub = self
@@ -125,6 +134,7 @@ class Hub:
     def close(self) -> None:
         """Stop answering and cut all connections."""
         self.closing = True
+        self.answering.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -152,6 +162,8 @@ class Hub:
 
     def sha256(self, name: str) -> str:
         """Return the hash of a file, as it should be."""
+        if name in self.hashes:
+            return self.hashes[name]
         content = self.files[name]
         if name not in self._hashes or self._hashes[name][0] != content:
             digest = hashlib.sha256()
@@ -205,6 +217,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
+        self.server.hub.answering.wait()
+        if self.server.hub.closing:  # on a connection that was kept
+            self.close_connection = True
+            return
         if fault := self._fault(path):
             self._send(fault.status, {"error": "a fault"}, **fault.headers)
         elif path == "/api/models":
@@ -227,11 +243,11 @@ class _Handler(BaseHTTPRequestHandler):
                     return fault
         return None
 
-    def _refused(self, repo: str, revision: str) -> bool:
-        hub = self.server.hub
+    def _refused(self, repo: str, revision: str, *, api: bool = False) -> bool:
+        hub, token = self.server.hub, (self.headers.get("Authorization") or "").removeprefix("Bearer ")
         if not hub.names(repo):
             self._send(404, {"error": "Repository not found"}, X_Error_Code="RepoNotFound")
-        elif repo in hub.gated and (self.headers.get("Authorization") or "").removeprefix("Bearer ") not in hub.tokens:
+        elif not api and repo in hub.gated and token not in hub.tokens:
             error = f"Access to model {repo} is restricted."
             self._send(hub.gated[repo], {"error": error}, X_Error_Code="GatedRepo", X_Error_Message=error)
         elif revision not in {"main", COMMIT}:
@@ -241,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def _api(self, repo: str, what: str, revision: str) -> None:
-        if self._refused(repo, revision):
+        if self._refused(repo, revision, api=True):
             return
         hub = self.server.hub
         files = [(name, hub.sha256(f"{repo}/{name}"), hub.size(f"{repo}/{name}")) for name in hub.names(repo)]
@@ -356,7 +372,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _head(self, status: int, length: int, **headers: str) -> None:
         get = self.headers.get
-        request = Request(self.command, self.path, get("Range"), get("If-Range"), get("Authorization"), status)
+        sent = length if self.command == "GET" else 0
+        request = Request(self.command, self.path, get("Range"), get("If-Range"), get("Authorization"), status, sent)
         with self.server.hub.lock:
             self.server.hub.requests.append(request)
         self.send_response(status)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from .. import protocol as p
 from ..errors import NoModelError, ParameterError
+from ..library.references import model_text
 from ..options import LoadOptions
 from ..requests import new_id
 from ..wire import build
@@ -315,17 +314,3 @@ class Chat(Asking):
 
 def _load_options(options: Mapping[str, Any]) -> LoadOptions:
     return build(LoadOptions, dict(options), where="the load options", error=ParameterError)
-
-
-def model_text(model: object) -> str:
-    """Return how ``model`` (a path, reference, entry of ``lw.models()`` or nothing) is named in messages."""
-    if model is None:
-        return ""
-    named = getattr(model, "model", model)
-    if isinstance(named, os.PathLike):
-        named = os.fspath(named)
-    if not isinstance(named, str):
-        msg = f"A model must be a path or a reference, not {type(model).__name__}."
-        raise ParameterError(msg, 'For example "hf:user/repo:Q4_K_M", or an entry of lw.models().')
-    # It travels to the browser, and half a character cannot; the others of these stand for bytes in a file's name.
-    return re.sub("[\ud800-\udc7f\udd00-\udfff]", "\ufffd", named)

@@ -128,12 +128,13 @@ class LlamaEngine:
         self.unload()
 
     def status(self) -> dict[str, Any]:
-        """Return the memory in bytes, and what each sequence in use holds."""
+        """Return the memory in bytes, what of it an unload gives back, and what each sequence in use holds."""
         scheduler, context = self.scheduler, self._context
         if scheduler is None or context is None:
-            return {"memory": self._memory, "sequences": [], "waiting": 0}
+            return {"memory": self._memory, "freed": self._freed, "sequences": [], "waiting": 0}
         return {
             "memory": self._memory,
+            "freed": self._freed,
             "n_ctx": context.n_ctx,
             "n_seq_max": context.n_seq_max,
             "sequences": [
@@ -193,8 +194,14 @@ class LlamaEngine:
 
     def _plan(self, path: Path, options: LoadOptions) -> Plan:
         """Plan what is to take the place of what is there."""
+        freed, freed_gpu = self._freed
+        return memory.plan(path, options, freed=freed, freed_gpu=freed_gpu)
+
+    @property
+    def _freed(self) -> tuple[int, int]:
+        """Bytes that the system and the GPUs would have again without the model."""
         needs = self._needs
-        return memory.plan(path, options, freed=needs.private if needs else 0, freed_gpu=needs.gpu if needs else 0)
+        return (needs.private, needs.gpu) if needs else (0, 0)
 
     @property
     def _memory(self) -> int:

@@ -215,7 +215,7 @@ def translate(error: BaseException, reference: Reference) -> LlamaWidgetsError:
     if isinstance(error, LlamaWidgetsError):
         return error
     if isinstance(error, OfflineModeIsEnabled):
-        msg = f"{reference} cannot be downloaded: offline mode is on."
+        msg = "The model hub is not asked: offline mode is on."
         return NetworkError(msg, f"Unset HF_HUB_OFFLINE and restart the kernel. {_STILL_WORKS}")
     if isinstance(error, HfHubHTTPError):
         return _refusal_elsewhere(error, reference) if reference.url else _refusal(error, reference)

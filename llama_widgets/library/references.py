@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from ..errors import UnknownReferenceError
+from ..errors import ParameterError, UnknownReferenceError
 
 _NAME = r"[A-Za-z0-9](?:[\w.-]{0,94}[A-Za-z0-9_])?"
 _HUB = re.compile(
@@ -37,7 +37,7 @@ _HINT = "Write hf:user/repo/file.gguf, hf:user/repo:Q4_K_M, or the path or the h
 
 @dataclass(frozen=True)
 class Reference:
-    """What a text names: ``path`` on this machine; ``repo`` on the hub and what is wanted of it; or ``file`` at ``url``."""
+    """What a text names: ``path`` here, ``repo`` on the hub and what is wanted of it, or ``file`` at ``url``."""
 
     path: Path | None = None
     repo: str = ""
@@ -93,6 +93,20 @@ def parse(text: str) -> Reference:
         return Reference(path=path)
     msg = f"{_shown(text)} is not a reference to a model."
     raise UnknownReferenceError(msg, _HINT)
+
+
+def model_text(model: object) -> str:
+    """Return how ``model`` (a path, reference, entry of ``lw.models()`` or nothing) is named in messages."""
+    if model is None:
+        return ""
+    named = getattr(model, "model", model)
+    if isinstance(named, os.PathLike):
+        named = os.fspath(named)
+    if not isinstance(named, str):
+        msg = f"A model must be a path or a reference, not {type(model).__name__}."
+        raise ParameterError(msg, 'For example "hf:user/repo:Q4_K_M", or an entry of lw.models().')
+    # It travels to the browser, and half a character cannot; the others of these stand for bytes in a file's name.
+    return re.sub("[\ud800-\udc7f\udd00-\udfff]", "\ufffd", named)
 
 
 def _address(text: str) -> SplitResult:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import traitlets
 
 from .. import protocol as p
-from ..chat.conversation import model_text
 from ..errors import ParameterError
 from ..library import local
+from ..library.references import model_text
 from ..options import LoadOptions
 from ..requests import new_id
 from ..wire import build
