@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llama_widgets.errors import ModelNotFoundError
-from llama_widgets.library import local
+from llama_widgets.library import local, others
 from llama_widgets.library.local import Model, find, models
 from tests.unit.test_library import cached, file, listed, machine
 
@@ -148,6 +148,8 @@ def test_what_else_may_lie_among_manifests(ollama: Path) -> None:
     file(ollama / "manifests" / "file")
     (good / "C:\\tag").write_text(json.dumps(manifest(ollama, b"GGUF w")))
     (good / os.fsdecode(b"\xff")).write_text(json.dumps(manifest(ollama, b"GGUF x")))
+    (ollama / "manifests" / "again").symlink_to(ollama / "manifests" / HOST)
+    assert sorted(name for name, _, _ in others.ollama()) == ["good:1b", "good:C:\\tag"]
     assert [model.name for model in listed()] == ["good:1b", "good:C:\\tag"]
 
 
