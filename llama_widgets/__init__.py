@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .chat.tools import Tool
     from .errors import LlamaWidgetsError
     from .library.downloads import download
+    from .library.house import Leftover, delete, leftovers
     from .library.job import Job
     from .library.judge import Estimate, ModelFile, ModelInfo, info
     from .library.local import Model, models
@@ -40,6 +41,7 @@ _HOMES = {
     "Estimate": ".library.judge",
     "HubModel": ".library.search",
     "Job": ".library.job",
+    "Leftover": ".library.house",
     "LlamaWidgetsError": ".errors",
     "Model": ".library.local",
     "ModelFile": ".library.judge",
@@ -50,11 +52,13 @@ _HOMES = {
     "Tool": ".chat.tools",
     "Worker": ".worker",
     "complete": ".shortcuts",
+    "delete": ".library.house",
     "download": ".library.downloads",
     "embed": ".shortcuts",
     "errors": "",
     "estimate": ".shortcuts",
     "info": ".library.judge",
+    "leftovers": ".library.house",
     "models": ".library.local",
     "search": ".library.search",
     "status": ".shortcuts",
@@ -67,6 +71,7 @@ __all__ = [
     "Estimate",
     "HubModel",
     "Job",
+    "Leftover",
     "LlamaWidgetsError",
     "Model",
     "ModelFile",
@@ -78,11 +83,13 @@ __all__ = [
     "Worker",
     "__version__",
     "complete",
+    "delete",
     "download",
     "embed",
     "errors",
     "estimate",
     "info",
+    "leftovers",
     "models",
     "search",
     "status",

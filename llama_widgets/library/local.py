@@ -233,8 +233,10 @@ def _within(folder: str, path: str) -> str:
 
 def _snapshots(storage: str, revision: str | None = None) -> list[str]:
     """Return the folders of a cached repository at a revision; without one all of them, the current one first."""
-    current = read(f"{storage}/refs/{revision or 'main'}").decode(errors="replace").strip() or revision or ""
     here = folders(f"{storage}{os.sep}snapshots")
+    if revision is None and len(here) == 1:
+        return [here[0].path]  # as almost always; which one is current is a fifth of the time of a list
+    current = read(f"{storage}/refs/{revision or 'main'}").decode(errors="replace").strip() or revision
     if revision is not None:
         return [folder.path for folder in here if folder.name == current]
     newest_first = sorted(here, key=lambda folder: -_modified(folder))
