@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..errors import InvalidModelError, ModelNotFoundError, ModelPermissionError, UnknownReferenceError
 from . import others, usage
 from .filenames import choose, describe, sets
-from .files import File, folders, gguf_files, read
+from .files import File, folders, gguf_files, look, read
 from .references import Reference, absolute, parse
 
 if TYPE_CHECKING:
@@ -135,7 +135,13 @@ def title(path: Path) -> str:
 
 
 def cached(reference: Reference) -> list[Path]:
-    """Return the files of a hub model that are complete in the cache, in order; none if they are not."""
+    """Return the files of a model that have been downloaded, in order; none if they are not complete.
+
+    They are in the hub's cache; a file that was at an address elsewhere is in our own folder, under its own name.
+    """
+    if reference.url:
+        file = look(own_folder() / str(reference.file))
+        return [Path(file.path)] if file else []
     storage = str(cache_folder() / ("models--" + reference.repo.replace("/", "--")))
     for snapshot in _snapshots(storage, reference.revision):
         here = {_within(snapshot, file.path): Path(file.path) for file in gguf_files(snapshot)}

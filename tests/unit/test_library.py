@@ -146,6 +146,16 @@ def test_the_folder_for_files_from_elsewhere(machine: Path, monkeypatch: pytest.
     assert [model.path for model in listed()] == [str(path)]  # also what was put there before
 
 
+def test_a_file_from_an_address_elsewhere(machine: Path) -> None:
+    address = "https://example.org/folder/a%20model.gguf?key=1"
+    with pytest.raises(ModelNotFoundError) as raised:
+        find(address)
+    assert f'download("{address}")' in raised.value.hint
+    path = file(local.own_folder() / "a model.gguf")
+    assert path.is_relative_to(machine)
+    assert find(address) == path
+
+
 def test_the_same_file_is_listed_once(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = cached(machine, "user/repo", "m.gguf")
     (machine / "mine").mkdir()
