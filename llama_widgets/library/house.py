@@ -223,15 +223,16 @@ def _blobs(links: list[Path], storage: Path, locks: ExitStack) -> list[Path]:
 
 def _lock(locks: ExitStack, storage: Path, etags: Iterable[str]) -> None:
     """Keep downloads of these files from running, ours and others'; refuse if one does."""
-    from filelock import FileLock, Timeout
+    from filelock import FileLock
 
     folder = storage.parent / ".locks" / storage.name
     for path in [path for etag in etags for path in folder.glob(f"{glob.escape(etag)}.*lock")]:
         with suppress(NotImplementedError):  # on this file system nobody can lock
             try:
                 locks.enter_context(FileLock(path, timeout=0))
-            except Timeout:
-                msg = f"A file of {storage.name.partition('--')[2].replace('--', '/')} is being downloaded."
+            except OSError:  # such as a time-out
+                repository = storage.name.partition("--")[2].replace("--", "/")
+                msg = f"A file of {repository} is being downloaded, or locked by another user."
                 raise DeleteError(msg, "Wait for the download, or cancel it, then delete.") from None
 
 

@@ -44,26 +44,29 @@ def lm_studio() -> Iterator[File]:
     pointer = read(absolute("~/.lmstudio-home-pointer")).decode(errors="replace").strip()
     homes = [absolute(home) for home in (pointer, "~/.lmstudio", "~/.cache/lm-studio") if home]
     for home in dict.fromkeys(homes):
-        chosen = _json(home / "settings.json").get("downloadsFolder")
-        models = absolute(chosen) if isinstance(chosen, str) and chosen else home / "models"
-        yield from gguf_files(models, depth=2)
+        chosen = _text(_json(home / "settings.json"), "downloadsFolder")
+        yield from gguf_files(absolute(chosen) if chosen else home / "models", depth=2)
 
 
 def _weights(root: Path, layer: object) -> File | None:
-    if not isinstance(layer, dict) or not str(layer.get("mediaType")).endswith(".model"):
-        return None
-    return _blob(root, layer)
+    return _blob(root, layer) if _text(layer, "mediaType").endswith(".model") else None
 
 
 def _quantisation(root: Path, manifest: dict[str, Any]) -> str:
     config = _blob(root, manifest.get("config"))
-    found = _json(config.path).get("file_type") if config else None
-    return found if isinstance(found, str) and re.fullmatch(r"\w{1,16}", found, re.ASCII) else ""
+    found = _text(_json(config.path), "file_type") if config else ""
+    return found if re.fullmatch(r"\w{1,16}", found, re.ASCII) else ""
 
 
 def _blob(root: Path, layer: object) -> File | None:
-    digest = _DIGEST.fullmatch(str(layer.get("digest"))) if isinstance(layer, dict) else None
+    digest = _DIGEST.fullmatch(_text(layer, "digest"))
     return look(f"{root}/blobs/sha256-{digest[1]}") if digest else None
+
+
+def _text(data: object, key: str) -> str:
+    """Return a text of a table that may be none, and may have anything in that place."""
+    found = data.get(key) if isinstance(data, dict) else None
+    return found if isinstance(found, str) else ""
 
 
 def _json(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -278,6 +278,9 @@ def test_a_file_that_is_being_downloaded(hub: Hub, suffix: str) -> None:
     lock = FileLock(locks / f"{links[2].resolve().name}{suffix}")
     with lock:
         refused(links[0], "user/parts is being downloaded")
+    (lock_folder := locks / f"{links[0].resolve().name}.other.lock").mkdir()
+    refused(links[0], "locked by another user")
+    lock_folder.rmdir()
     assert delete(links[0]) == 600_000
 
 
