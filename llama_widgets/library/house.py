@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import glob
 import os
-import shutil
 import stat
 import time
 from contextlib import ExitStack, suppress
@@ -13,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DeleteError, ModelNotFoundError, ModelPermissionError, ParameterError
-from . import usage
+from . import storage, usage
 from .filenames import parts
-from .files import entries, look, read
+from .files import entries
 from .local import Model, cache_folder, find, found, readable, repositories, user_folders
 
 if TYPE_CHECKING:
@@ -64,14 +62,14 @@ def leftovers() -> list[Leftover]:
     downloads, which can be resumed.
     """
     left = []
-    for storage, repository in repositories():
-        for entry in entries(Path(storage, "blobs")):
+    for folder, repository in repositories():
+        for entry in entries(Path(folder, "blobs")):
             if not entry.name.endswith(".incomplete") or not entry.is_file(follow_symlinks=False):
                 continue
             with suppress(OSError, DeleteError), ExitStack() as locks:
                 seen = entry.stat()
                 if abs(time.time() - seen.st_mtime) > _QUIET:
-                    _lock(locks, Path(storage), [entry.name.partition(".")[0]])
+                    storage.lock(locks, Path(folder), [_etag(entry.name)])
                     size, modified = seen.st_size, seen.st_mtime
                     left.append(Leftover(path=entry.path, size=size, repository=repository, modified=modified))
     return sorted(left, key=lambda leftover: (-leftover.size, leftover.path))
@@ -117,40 +115,82 @@ def delete(
     4920734176
     """
     with ExitStack() as locks:
-        storage = None  # of the repository, if it is in the hub's cache
         if isinstance(what, Leftover):
-            files = [_unfinished(what, locks)]
-            storage = files[0].parent.parent
+            return _delete_unfinished(what, dry_run, locks)
+        model, seen = _listed(what, folder)
+        _check_free(model)
+        files = [Path(path) for path in parts(model.path)]
+        if model.source == "cache":
+            freed = _delete_cached(files, dry_run, locks)
         else:
-            model = _listed(what, folder)
-            _check_free(model)
-            files = [Path(path) for path in parts(model.path)]
-            if model.source == "cache":
-                storage = cache_folder() / files[0].relative_to(cache_folder()).parts[0]
-                files += _blobs(files, storage, locks)
-            else:
-                _check_place(files, user_folders(folder))
-        _check_rights(files)
-        freed = sum(_freed(file) for file in files)
+            _check_place(files, user_folders(folder))
+            freed = _delete(files, dry_run)
+        if freed and not dry_run:
+            usage.forget(seen)
+    return freed
+
+
+def _delete_unfinished(leftover: Leftover, dry_run: bool, locks: ExitStack) -> int:
+    path = Path(leftover.path)
+    if not path.exists():
+        msg = f"There is no file {leftover.path!r} any more."
+        raise ModelNotFoundError(msg, "Look again what llama_widgets.leftovers() lists.")
+    if leftover.path not in [left.path for left in leftovers()]:
+        msg = f"Somebody writes to {path.name}, or it is no unfinished file."
+        raise DeleteError(msg, "Look again what llama_widgets.leftovers() lists.")
+    repository = path.parent.parent
+    storage.lock(locks, repository, [_etag(path.name)])
+    freed = _delete([path], dry_run)
+    if not dry_run:
+        storage.tidy(repository, path)
+    return freed
+
+
+def _delete_cached(links: list[Path], dry_run: bool, locks: ExitStack) -> int:
+    cache = cache_folder()
+    repository = cache / links[0].relative_to(cache).parts[0]
+    for link in links:
+        _check_no_link(link.parent, repository)
+    blobs = storage.blobs(links, repository, locks)
+    if any(blob.is_symlink() for blob in blobs):
+        plan = storage.shared_plan(links, cache)
+        freed = plan.expected_freed_size
+        _check_rights([*links, *blobs])
         if not dry_run:
-            _remove(files)
-            if storage is not None:
-                _tidy(storage, files[0])
+            plan.execute()
+    else:
+        freed = _delete([*links, *blobs], dry_run)
+    if not dry_run:
+        storage.tidy(repository, links[0])
+    return freed
+
+
+def _delete(files: list[Path], dry_run: bool) -> int:
+    """Delete files, links before what they lead to; return what that frees."""
+    _check_rights(files)
+    freed = sum(_freed(file) for file in files)
+    for file in () if dry_run else files:
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            msg = f"{file} could not be deleted: {error.strerror}."
+            raise DeleteError(msg, "Close what has it open, and ask for the right to delete it.") from error
     return freed
 
 
 # What may be deleted
 
 
-def _listed(what: object, folder: str | os.PathLike[str] | None) -> Model:
+def _listed(what: object, folder: str | os.PathLike[str] | None) -> tuple[Model, os.stat_result]:
     """Return what is meant, as it is on the disk now: nothing that is not listed is deleted."""
     if not isinstance(what, (Model, str, os.PathLike)):
         msg = f"A model to delete must be an entry of models(), a reference or a path, not {type(what).__name__}."
         raise ParameterError(msg, 'For example lw.delete("hf:user/repo:Q4_K_M").')
     path = Path(what.path) if isinstance(what, Model) else find(os.fsdecode(what))
-    for model, _ in found(folder):
-        if any(_place(part) == _place(path) for part in parts(model.path)):
-            return model
+    path = storage.placed(path)
+    for model, seen in found(folder):
+        if path in [storage.placed(Path(part)) for part in parts(model.path)]:
+            return model, seen
     if not os.path.lexists(path):
         msg = f"There is no file {str(path)!r} any more."
         raise ModelNotFoundError(msg, "Look again what llama_widgets.models() lists.")
@@ -176,21 +216,9 @@ def _check_place(files: Iterable[Path], folders: Iterable[Path]) -> None:
 
 
 def _check_no_link(file: Path, root: Path) -> None:
-    if (where := _resolved(file)) != _resolved(root) / file.relative_to(root):
+    if (where := storage.resolved(file)) != storage.resolved(root) / file.relative_to(root):
         msg = f"{file} is a link to {where}, or in a folder that is a link."
         raise DeleteError(msg, "Delete the link by hand, and where it leads if nobody needs that.")
-
-
-def _unfinished(leftover: Leftover, locks: ExitStack) -> Path:
-    path = Path(leftover.path)
-    if not path.exists():
-        msg = f"There is no file {leftover.path!r} any more."
-        raise ModelNotFoundError(msg, "Look again what llama_widgets.leftovers() lists.")
-    if leftover.path not in [left.path for left in leftovers()]:
-        msg = f"Somebody writes to {path.name}, or it is no unfinished file."
-        raise DeleteError(msg, "Look again what llama_widgets.leftovers() lists.")
-    _lock(locks, path.parent.parent, [path.name.partition(".")[0]])
-    return path
 
 
 def _check_rights(files: Iterable[Path]) -> None:
@@ -201,78 +229,9 @@ def _check_rights(files: Iterable[Path]) -> None:
             raise ModelPermissionError(msg, "Ask the owner of the folder.")
 
 
-# The hub's cache: snapshots/<commit>/<file> is a link to blobs/<hash>
-
-
-def _blobs(links: list[Path], storage: Path, locks: ExitStack) -> list[Path]:
-    """Return the blobs that nothing but ``links`` needs, each locked against downloads."""
-    blobs = []
-    for link in links:
-        _check_no_link(link.parent, storage)
-        if not link.is_symlink():
-            continue  # it is the file itself, as on Windows
-        blob = _resolved(link)
-        if blob.parent != _resolved(storage) / "blobs":
-            msg = f"{link.name} is a link to {blob}, which is not of this repository alone."
-            raise DeleteError(msg, "Delete it by the program that made it, such as: hf cache rm.")
-        blobs.append(blob)
-    _lock(locks, storage, [blob.name for blob in blobs])
-    needed = {_resolved(file) for file in _files(storage / "snapshots") if file not in links}
-    return [blob for blob in dict.fromkeys(blobs) if blob not in needed]
-
-
-def _lock(locks: ExitStack, storage: Path, etags: Iterable[str]) -> None:
-    """Keep downloads of these files from running, ours and others'; refuse if one does."""
-    from filelock import FileLock
-
-    folder = storage.parent / ".locks" / storage.name
-    for path in [path for etag in etags for path in folder.glob(f"{glob.escape(etag)}.*lock")]:
-        with suppress(NotImplementedError):  # on this file system nobody can lock
-            try:
-                locks.enter_context(FileLock(path, timeout=0))
-            except OSError:  # such as a time-out
-                repository = storage.name.partition("--")[2].replace("--", "/")
-                msg = f"A file of {repository} is being downloaded, or locked by another user."
-                raise DeleteError(msg, "Wait for the download, or cancel it, then delete.") from None
-
-
-def _tidy(storage: Path, deleted: Path) -> None:
-    """Leave no empty folder and no name for a snapshot that is gone: other tools take that for damage."""
-    blobs, snapshots = storage / "blobs", storage / "snapshots"
-    for folder in deleted.parents:
-        if folder in {blobs, snapshots} or not _rmdir(folder):
-            break
-        if folder.parent == snapshots:
-            _forget_snapshot(storage, folder.name)
-    # A download that begins in this moment makes its folders anew, and first.
-    if not storage.is_symlink() and all(_rmdir(folder) for folder in (blobs, snapshots)):
-        shutil.rmtree(storage, ignore_errors=True)
-
-
-def _forget_snapshot(storage: Path, commit: str) -> None:
-    shutil.rmtree(storage / ".no_exist" / commit, ignore_errors=True)
-    for ref in _files(storage / "refs"):
-        if read(ref).decode(errors="replace").strip() == commit:
-            with suppress(OSError):
-                ref.unlink()
-    for folder, _, _ in os.walk(storage / "refs", topdown=False):
-        _rmdir(Path(folder))
-
-
-# Files
-
-
-def _files(folder: Path) -> list[Path]:
-    return [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]
-
-
-def _resolved(path: Path) -> Path:
-    return Path(os.path.realpath(path))  # which never raises, whatever circle the links make
-
-
-def _place(path: str | Path) -> Path:
-    """Return the path with the links on its way resolved, but not the last one."""
-    return _resolved(Path(path).parent) / Path(path).name
+def _etag(name: str) -> str:
+    """Return the name that an unfinished file, ``<etag>.incomplete`` or ``<etag>.<random>.incomplete``, was to get."""
+    return name.partition(".")[0]
 
 
 def _freed(file: Path) -> int:
@@ -282,27 +241,3 @@ def _freed(file: Path) -> int:
         if stat.S_ISREG(seen.st_mode) and seen.st_nlink == 1:
             return seen.st_size
     return 0
-
-
-def _remove(files: list[Path]) -> None:
-    """Delete files; links stand before what they lead to."""
-    for file in files:
-        here = None if file.is_symlink() else look(file)
-        try:
-            file.unlink(missing_ok=True)
-        except OSError as error:
-            msg = f"{file} could not be deleted: {error.strerror}."
-            raise DeleteError(msg, "Close what has it open, and ask for the right to delete it.") from error
-        if here is not None:
-            usage.forget(here.stat)
-
-
-def _rmdir(folder: Path) -> bool:
-    """Return whether the folder is gone, as it was empty."""
-    try:
-        folder.rmdir()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return True

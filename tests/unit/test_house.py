@@ -1,19 +1,18 @@
-"""Deleting models, and what others left unfinished, in a cache that huggingface_hub made."""
+"""Deleting models, in a cache that huggingface_hub made and finds in order afterwards."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from filelock import FileLock
-from huggingface_hub import hf_hub_download, scan_cache_dir  # noqa: TID253 - the other tool that must find no damage
+from huggingface_hub import HFCacheInfo, hf_hub_download, scan_cache_dir  # noqa: TID253 - it must find no damage
+from huggingface_hub.utils import _shared_blobs  # noqa: TID253
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -162,6 +161,50 @@ def test_a_cache_without_links(hub: Hub) -> None:
     assert scanned() == []
 
 
+def share(link: Path, digest: str = "ab" * 32) -> Path:
+    """Let huggingface_hub move a file to the store of all repositories, as it does with what comes by Xet."""
+    blob = link.parent / link.readlink()
+    size = blob.stat().st_size
+    assert _shared_blobs.publish_blob_to_shared_store(
+        blob_path=os.path.abspath(blob),  # noqa: PTH100 - as huggingface_hub has it
+        xet_hash=digest,
+        cache_dir=local.cache_folder(),
+        expected_size=size,
+    )
+    return link.resolve()
+
+
+def test_files_that_repositories_share(hub: Hub) -> None:
+    hub.files["user/copy/c.gguf"] = FILES[NAME]
+    link, copy = fetch(hub, NAME), fetch(hub, "user/copy/c.gguf")
+    other = revise(link, OTHER)
+    bytes_of_both = share(link)
+    assert share(copy) == bytes_of_both
+    assert [model.model for model in listed()] == ["hf:user/copy/c.gguf"]  # the same file is listed once
+    assert [delete(what) for what in (link, other)] == [0, 0]
+    assert bytes_of_both.exists()
+    assert find("hf:user/copy/c.gguf").read_bytes() == FILES[NAME]
+    assert scanned() == ["c.gguf"]
+    assert delete(copy, dry_run=True) == len(FILES[NAME])
+    assert bytes_of_both.exists()
+    assert delete(copy) == len(FILES[NAME])
+    assert not bytes_of_both.exists()
+    assert scanned() == []
+
+
+def test_a_shared_file_and_a_huggingface_hub_that_does_not_know_of_it(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = fetch(hub, NAME)
+    shared = share(link)
+    wrong = file(link.parents[2] / "refs" / "wrong")
+    refused(link, "for damaged")
+    wrong.unlink()
+    monkeypatch.delattr(HFCacheInfo, "delete_files")
+    refused(link, "does not know")
+    assert shared.exists()
+
+
 def test_files_of_the_user(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = machine / "mine" / "deep"
     first = file(folder / "big-00001-of-00002.gguf", 10)
@@ -236,13 +279,12 @@ def test_links_out_of_the_cache(hub: Hub, machine: Path) -> None:
     outside = file(machine / "outside" / "m.gguf")
     link = fetch(hub, NAME)
     link.with_name("evil.gguf").symlink_to(outside)
-    refused(link.with_name("evil.gguf"), "is a link to")
+    refused(link.with_name("evil.gguf"), "out of the hub's cache")
     storage = link.parent.parent.parent
     blob = link.resolve()
-    shared = file(local.cache_folder() / "blobs" / "ab" / "shared")
     blob.unlink()
-    blob.symlink_to(shared)
-    refused(link, "not of this repository alone")
+    blob.symlink_to(outside)
+    refused(link, "out of the hub's cache")
     snapshot = storage / "snapshots" / OTHER
     snapshot.symlink_to(outside.parent)
     refused(f"hf:user/repo/m.gguf@{OTHER}", "in a folder that is a link")
@@ -331,74 +373,6 @@ def test_a_file_that_the_system_does_not_let_go(hub: Hub, monkeypatch: pytest.Mo
         with pytest.raises(DeleteError, match="could not be deleted: The file is open"):
             delete(link)
     assert delete(link) == len(FILES[NAME])
-
-
-def orphan(hub: Hub, name: str) -> tuple[subprocess.Popen[bytes], Path]:
-    """Let huggingface_hub begin a download in another process, and return the file it writes to."""
-    hub.hold_at = 100_000
-    user, repo, path = name.split("/", 2)
-    code = "import sys; from huggingface_hub import hf_hub_download; hf_hub_download(sys.argv[1], sys.argv[2])"
-    environment = os.environ | {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-    process = subprocess.Popen([sys.executable, "-c", code, f"{user}/{repo}", path], env=environment)
-    blobs = local.cache_folder() / f"models--{user}--{repo}" / "blobs"
-    return process, until(lambda: next(blobs.glob("*.incomplete"), None), "the first bytes")
-
-
-def test_what_others_left_unfinished(hub: Hub) -> None:
-    process, path = orphan(hub, NAME)
-    try:
-        os.utime(path, (1, 1))
-        assert leftovers() == []  # it is locked
-    finally:
-        process.kill()
-        process.wait()
-    path.write_bytes(b"a few")
-    assert leftovers() == []  # it may be on a file system without locks
-    os.utime(path, (1, 1))
-    (left,) = leftovers()
-    assert (left.path, left.size, left.repository, left.modified) == (str(path), 5, "user/repo", 1)
-    assert str(left) == "unfinished file of user/repo, 5 bytes"
-    assert delete(left, dry_run=True) == 5
-    assert path.exists()
-    assert delete(left) == 5
-    assert leftovers() == []
-    assert not path.exists()
-    with pytest.raises(ModelNotFoundError, match="any more"):
-        delete(left)
-    hub.hold_at = None
-    fetch(hub, NAME)
-    assert scanned() == ["m-Q4_K_M.gguf"]
-
-
-def test_an_unfinished_file_that_grows_again(hub: Hub) -> None:
-    link = fetch(hub, NAME)
-    path = file(link.resolve().with_name("abc.1234.incomplete"))
-    os.utime(path, (1, 1))
-    (left,) = leftovers()
-    path.write_bytes(b"more")
-    refused(left, "Somebody writes")
-    os.utime(path, (1, 1))
-    lock = local.cache_folder() / ".locks" / "models--user--repo" / "abc.lock"
-    with FileLock(lock):
-        refused(left, "Somebody writes")
-    assert delete(left) == 4
-    assert scanned() == ["m-Q4_K_M.gguf"]
-
-
-def test_what_is_not_unfinished_by_others(hub: Hub, machine: Path) -> None:
-    blobs = fetch(hub, NAME).resolve().parent
-    old = [
-        file(blobs / "abc.lw-partial"),
-        file(blobs / "incomplete"),
-        file(local.cache_folder() / "datasets--user--data" / "blobs" / "a.incomplete"),
-        file(machine / "outside" / "a.incomplete"),
-    ]
-    for path in old:
-        os.utime(path, (1, 1))
-    (blobs / "link.incomplete").symlink_to(old[-1])
-    (blobs / "folder.incomplete").mkdir()
-    os.mkfifo(blobs / "pipe.incomplete")
-    assert leftovers() == []
 
 
 snapshots = st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(0, 3), min_size=1), min_size=1, max_size=3)
