@@ -151,7 +151,7 @@ def _delete_cached(links: list[Path], dry_run: bool, locks: ExitStack) -> int:
     repository = cache / links[0].relative_to(cache).parts[0]
     for link in links:
         _check_no_link(link.parent, repository)
-    blobs = storage.blobs(links, repository, locks)
+    blobs = storage.unneeded(links, repository, locks)
     if any(blob.is_symlink() for blob in blobs):
         plan = storage.shared_plan(links, cache)
         freed = plan.expected_freed_size

@@ -44,7 +44,7 @@ def lock(locks: ExitStack, storage: Path, etags: Iterable[str]) -> None:
                 raise DeleteError(msg, "Wait for the download, or cancel it, then delete.") from None
 
 
-def blobs(links: list[Path], storage: Path, locks: ExitStack) -> list[Path]:
+def unneeded(links: list[Path], storage: Path, locks: ExitStack) -> list[Path]:
     """Return the blobs of these links that no other link needs, each locked against downloads.
 
     Raises
@@ -88,14 +88,14 @@ def shared_plan(links: list[Path], cache: Path) -> DeleteCacheStrategy:
 
 def tidy(storage: Path, deleted: Path) -> None:
     """Leave no empty folder and no name for a snapshot that is gone: other tools take that for damage."""
-    folders = storage / "blobs", storage / "snapshots"
+    blobs, snapshots = storage / "blobs", storage / "snapshots"
     for folder in deleted.parents:
-        if folder in folders or not _rmdir(folder):
+        if folder in {blobs, snapshots} or not _rmdir(folder):
             break
-        if folder.parent == storage / "snapshots":
+        if folder.parent == snapshots:
             _forget_snapshot(storage, folder.name)
     # A download that begins in this moment makes its folders anew, and first.
-    if not storage.is_symlink() and all(_rmdir(folder) for folder in folders):
+    if not storage.is_symlink() and not _files(snapshots) and _rmdir(blobs):
         shutil.rmtree(storage, ignore_errors=True)
 
 
