@@ -13,7 +13,6 @@ import pytest
 
 from llama_widgets.errors import (
     ChecksumError,
-    DiskFullError,
     DownloadError,
     GatedModelError,
     HubError,
@@ -263,24 +262,7 @@ def test_what_is_not_a_hub(hub: Hub, downloads: Downloads, monkeypatch: pytest.M
     assert isinstance(failure(downloads), UnknownReferenceError)
 
 
-# The disk
-
-
-def test_what_cannot_fit_is_refused_before_the_first_byte(hub: Hub, downloads: Downloads) -> None:
-    hub.sizes[NAME] = 10**16
-    error = failure(downloads)
-    assert isinstance(error, DiskFullError)
-    assert "needs 10000.0 TB more" in error.message
-    assert not hub.asked("GET", "/cdn/")
-
-
-def test_a_folder_that_cannot_be_made(hub: Hub, downloads: Downloads, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    job = downloads.download("hf:user/repo", directory=tmp_path / "file" / "folder")
-    with pytest.raises(DownloadError, match="cannot be saved") as raised:
-        job.wait(60)
-    assert str(tmp_path / "file") in raised.value.message
-    assert not hub.asked("GET", "/cdn/")
+# The bytes
 
 
 def test_wrong_bytes_are_removed(hub: Hub, downloads: Downloads, tmp_path: Path) -> None:
