@@ -8,7 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import InvalidModelError, ModelNotFoundError, ModelPermissionError, UnknownReferenceError
+from ..errors import (
+    InvalidModelError,
+    ModelNotFoundError,
+    ModelPermissionError,
+    ParameterError,
+    UnknownReferenceError,
+)
 from . import others, usage
 from .filenames import choose, describe, sets
 from .files import File, folders, gguf_files, look, read
@@ -83,6 +89,11 @@ def models(folder: str | os.PathLike[str] | None = None) -> list[Model]:
     ----------
     folder : path, optional
         One more folder to look in.
+
+    Raises
+    ------
+    ParameterError
+        If ``folder`` is no path.
     """
     seen: dict[tuple[int, int], Model] = {}
     for model, file in found(folder):
@@ -168,6 +179,10 @@ def own_folder() -> Path:
 
 def user_folders(folder: str | os.PathLike[str] | None = None) -> list[Path]:
     """Return the folders of the user's own GGUF files, our own among them, and one more."""
+    given: object = folder
+    if not isinstance(given, (str, os.PathLike, type(None))):
+        msg = f"A folder must be a path, not {type(given).__name__}."
+        raise ParameterError(msg, 'For example lw.models("~/models").')
     named = [part for part in os.environ.get(FOLDERS, "").split(os.pathsep) if part]
     own = f"{os.environ.get('XDG_DATA_HOME') or '~/.local/share'}/llama-widgets/models"
     return [absolute(part) for part in (*named, own, folder) if part is not None]

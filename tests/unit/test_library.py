@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from llama_widgets.errors import InvalidModelError, ModelNotFoundError, ModelPermissionError
+from llama_widgets.errors import InvalidModelError, ModelNotFoundError, ModelPermissionError, ParameterError
 from llama_widgets.library import local, others
 from llama_widgets.library.local import Model, find, models
 
@@ -134,6 +134,12 @@ def test_folders_of_the_user(machine: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with_folder = [model.path for model in models(machine / "three") if model.source == "folder"]
     assert with_folder == [str(two), str(one), str(three)]
     assert find("A") == two
+
+
+@pytest.mark.parametrize("folder", [3, b"folder", ["folder"]])
+def test_a_folder_that_is_no_path(folder: object) -> None:
+    with pytest.raises(ParameterError, match="must be a path"):
+        models(folder)  # type: ignore[arg-type]
 
 
 def test_the_folder_for_files_from_elsewhere(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
