@@ -51,8 +51,6 @@ if TYPE_CHECKING:
 TRANSPORT_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
 """What httpx raises, or httpx2, on which huggingface_hub is built since 2.0."""
 _HTTPX: Any = import_module(TRANSPORT_ERROR.__module__.partition(".")[0])
-_ASTRAY = (_HTTPX.TooManyRedirects, _HTTPX.UnsupportedProtocol, _HTTPX.InvalidURL)
-"""What it raises where a server sends it in circles, or to what is no address of the web."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ETAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
@@ -199,7 +197,7 @@ def is_temporary(error: BaseException) -> bool:
     code = status(error)
     if code is not None:
         return code in {408, 425, 429} or code >= 500  # noqa: PLR2004 - errors of the server
-    return isinstance(error, (TRANSPORT_ERROR, NetworkError)) and not isinstance(error, _ASTRAY)
+    return isinstance(error, (TRANSPORT_ERROR, NetworkError)) and not _is_astray(error)
 
 
 def retry_after(error: BaseException) -> float | None:
@@ -225,7 +223,7 @@ def translate(error: BaseException, reference: Reference) -> LlamaWidgetsError:
     if isinstance(error, FileMetadataError):
         msg = "The answer is not one of a model hub."
         return HubError(msg, "If HF_ENDPOINT is set, check it; otherwise check your proxy settings.")
-    if isinstance(error, (TRANSPORT_ERROR, *_ASTRAY)):
+    if isinstance(error, (TRANSPORT_ERROR, _HTTPX.InvalidURL)):
         return _unreachable(error, _server(reference))
     if isinstance(error, OSError):
         where = f" {error.filename}" if error.filename else ""
@@ -238,8 +236,14 @@ def translate(error: BaseException, reference: Reference) -> LlamaWidgetsError:
     return DownloadError(msg, "Try again; if it stays, please report it.")
 
 
+def _is_astray(error: BaseException) -> bool:
+    """Return whether a server sent us in circles, or to what is no address of the web."""
+    kinds = (_HTTPX.TooManyRedirects, _HTTPX.UnsupportedProtocol, _HTTPX.InvalidURL)
+    return isinstance(error, kinds) or "URL in location header" in str(error)
+
+
 def _unreachable(error: BaseException, server: str) -> DownloadError:
-    if isinstance(error, _ASTRAY):
+    if _is_astray(error):
         msg = f"{server} sends on to where no file can be fetched from ({_words(error)})."
         return HubError(msg, "Check the address; if HF_ENDPOINT names a mirror, try without it.")
     msg = f"{server} cannot be reached ({_words(error)})."

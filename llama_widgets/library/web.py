@@ -44,7 +44,7 @@ def lookup(reference: Reference, token: str | None) -> list[WebFile]:
         header = response.headers.get
         part = re.fullmatch(r"bytes 0-0/(\d+)", header("Content-Range", ""))
         whole = re.fullmatch(r"\d+", header("Content-Length", "")) if response.status_code == 200 else None  # noqa: PLR2004
-        if header("Content-Type", "").startswith("text/html") or not (part or whole):
+        if "text/html" in header("Content-Type", "") or not (part or whole):
             msg = f"{reference.url} is not a file, or does not say its size."
             raise HubError(msg, "Check the address with a browser: it must be that of the file, and not of its page.")
         size = int(part[1] if part else whole[0] if whole else 0)
