@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from ..protocol import DownloadModel, Event
 
+__all__ = ["Downloads", "download", "shared", "unfinished"]
+
 logger = logging.getLogger("llama_widgets.downloads")
 
 _TOKEN = re.compile(r"[\w.~+/=-]+", re.ASCII)  # RFC 6750, 2.1

@@ -20,12 +20,12 @@ from llama_widgets.errors import (
     ParameterError,
     UnknownReferenceError,
 )
+from llama_widgets.library.downloads import Downloads
 from llama_widgets.library.partial import SUFFIX
 from llama_widgets.protocol import DownloadModel, Error, Event
 from tests.unit.conftest import FILES, MEGABYTE, NAME, children, partials, until
 
 if TYPE_CHECKING:
-    from llama_widgets.library.downloads import Downloads
     from tests.hub import Hub
 
 
@@ -128,6 +128,54 @@ def test_a_hub_that_does_not_answer(downloads: Downloads, monkeypatch: pytest.Mo
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
         assert isinstance(failure(downloads), NetworkError)
+
+
+def test_a_name_that_cannot_be_resolved(downloads: Downloads, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://no-such-hub.invalid")
+    error = failure(downloads)
+    assert isinstance(error, NetworkError)
+    assert "cannot be reached" in error.message
+
+
+def test_a_part_that_the_server_no_longer_has(hub: Hub, downloads: Downloads) -> None:
+    hub.hold_at = MEGABYTE
+    job = downloads.download("hf:user/repo")
+    until(lambda: job.done == MEGABYTE, "the held byte")
+    job.pause()
+    hub.fail(416, where="/cdn/")
+    hub.hold_at = None
+    job.resume()
+    assert job.wait(60).read_bytes() == FILES[NAME]
+    assert [request.status for request in hub.asked("GET", "/cdn/")] == [200, 416, 200]
+
+
+def test_a_server_that_has_no_part_of_anything(hub: Hub, downloads: Downloads) -> None:
+    hub.fail(416, times=1_000, where="/cdn/")
+    error = failure(downloads)
+    assert isinstance(error, (HubError, NetworkError))
+    assert len(hub.asked("GET", "/cdn/")) <= 7
+
+
+def test_who_waits_for_another_kernel_takes_over_when_that_is_killed(hub: Hub, downloads: Downloads) -> None:
+    other = Downloads(retry_delay=0.01)
+    try:
+        hub.hold_at = MEGABYTE
+        first = downloads.download("hf:user/repo")
+        until(lambda: first.done == MEGABYTE, "the held byte")
+        (child,) = children()
+        second = other.download("hf:user/repo")
+        until(lambda: second.done == MEGABYTE and second.note, "the bytes of the first")
+        child.kill()
+        until(lambda: first.state == "failed", "the failure")
+        until(lambda: len(hub.asked("GET", "/cdn/")) == 2, "the second connection")
+        hub.hold_at = None
+        assert second.wait(60).read_bytes() == FILES[NAME]
+        assert hub.asked("GET", "/cdn/")[-1].range == f"bytes={MEGABYTE}-"
+        first.resume()
+        assert first.wait(60) == second.path
+        assert len(hub.asked("GET", "/cdn/")) == 2
+    finally:
+        other.close()
 
 
 def test_no_network_after_the_beginning(hub: Hub, downloads: Downloads) -> None:
