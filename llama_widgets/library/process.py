@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import threading
 from dataclasses import asdict, dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
+from .child import spawn
 from .references import Reference
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
-
-# No telemetry from a notebook that did not ask for it; no bars on a stderr that nobody sees; and bytes by HTTP ranges,
-# as a Xet download can be neither stopped alone nor resumed.
-_ENVIRONMENT = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_XET": "1"}
 
 
 @dataclass(frozen=True)
@@ -119,28 +114,16 @@ class Process:
             self._gone(self, why)
 
     def _spawn(self, errors: IO[bytes]) -> subprocess.Popen[bytes] | None:
-        # The kernel's folder does not come first on this path, so no json.py of the user's gets in the way.
-        path = [entry for entry in sys.path if entry]
-        code = f"import sys; sys.path[:] = {path!r}; from llama_widgets.library.transfer import main; main()"
         with self._lock:
             if self._stopped:
                 return None
-            self._process = subprocess.Popen(  # noqa: S603 - our own module
-                [sys.executable, "-c", code],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env=os.environ | _ENVIRONMENT,
-                # Not of the kernel's group, to which the interrupt of a cell goes.
-                start_new_session=True,
-            )
+            self._process = spawn("library.transfer", errors)
             return self._process
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         if process.stdin is None or process.stdout is None:
             return
-        # The token goes this way: a command line and an environment can be read by others. And stdin stays open, as
-        # its end is how the process learns that the kernel is gone.
+        # Stdin stays open, as its end is how the process learns that the kernel is gone.
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(f"{self._order.to_json()}\n".encode())
             process.stdin.flush()

@@ -23,6 +23,8 @@ _SPAN = 1.0
 """Seconds over which the speed is measured, and between two looks at the disk."""
 _FASTER = 1.15
 """What a further connection must have raised the speed by, so that one more is tried."""
+_PIECE = 2**17
+"""More bytes than come at once, so that none are written behind an end that has come nearer."""
 _WRONG = "Try again later; if HF_ENDPOINT names a mirror, try without it."
 
 
@@ -80,7 +82,7 @@ class Segments:
         self._patience = patience
         self._note = note
         self._watch = watch
-        self._least = large // 8
+        self._least = max(large // 8, _PIECE)
         self._condition = threading.Condition()
         self._connections = 0
         self._error: Exception | None = None
