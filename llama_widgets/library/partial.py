@@ -23,7 +23,7 @@ SUFFIX = ".lw-partial"
 """How the names of partial files end. Not ``.incomplete``, which other tools take for orphans and delete."""
 
 _LONGEST = 2**16
-"""Bytes of a journal that are read: ours have some hundred."""
+"""Bytes of a journal that is read: ours have some hundred."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class Partial:
         self.lock = lock
         self.restarts = 0
         self._journal = path.with_name(f"{path.name}.json")
+        self._next_journal = path.with_name(f"{path.name}.json.new")
         self._origin = Origin("", "", "", 0)
         self._gaps: list[Gap] = []
         self._saved: list[list[int]] | None = None
@@ -102,11 +103,11 @@ class Partial:
     def read(self) -> tuple[Origin, list[Gap]] | None:
         """Return what the journal says, if it can be so."""
         try:
+            journal, there = self._journal.lstat(), self.path.lstat()
             # Neither a link nor a pipe, which would be waited for.
-            if not (stat.S_ISREG(self._journal.lstat().st_mode) and stat.S_ISREG(self.path.lstat().st_mode)):
+            if not (stat.S_ISREG(journal.st_mode) and stat.S_ISREG(there.st_mode)) or journal.st_size > _LONGEST:
                 return None
-            data = json.loads(self._journal.read_bytes()[:_LONGEST])
-            there = self.path.stat().st_size
+            data = json.loads(self._journal.read_bytes())
             gaps = [Gap(at, end) for at, end in data.pop("missing")]
             origin = Origin(**data)
             edges = [edge for gap in gaps for edge in (gap.at, gap.end)]
@@ -116,7 +117,7 @@ class Partial:
                 all(type(number) is int for number in (*edges, origin.size))
                 and all(type(text) is str for text in texts)
                 and [0, *edges, origin.size] == sorted([0, *edges, origin.size])
-                and there >= end
+                and there.st_size >= end
             )
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
@@ -141,8 +142,7 @@ class Partial:
         threw_away = not same and os.path.lexists(self.path)
         if not same:
             # Made anew and never followed, as what has this name may be a link that somebody put there.
-            for path in (self._journal, self.path):
-                path.unlink(missing_ok=True)
+            self._unlink()
             self.path.open("xb").close()
         with self._mutex:
             self._origin = origin
@@ -197,11 +197,10 @@ class Partial:
     def _save(self) -> int:
         missing = sorted([gap.at, gap.end] for gap in self._gaps if gap)
         if self._writing and missing != self._saved:
-            new = self._journal.with_name(f"{self._journal.name}.new")
-            new.unlink(missing_ok=True)
-            with new.open("x", encoding="utf-8") as file:
+            self._next_journal.unlink(missing_ok=True)
+            with self._next_journal.open("x", encoding="utf-8") as file:
                 json.dump(asdict(self._origin) | {"missing": missing}, file)
-            new.replace(self._journal)
+            self._next_journal.replace(self._journal)
             self._saved = missing
         return self.size - sum(end - at for at, end in missing)
 
@@ -210,14 +209,18 @@ class Partial:
         with self._mutex:
             self._writing = False
             self.path.replace(final)
-            self._journal.unlink(missing_ok=True)
+            self._unlink()
 
     def remove(self) -> None:
         """Delete the file and its journal."""
         with self._mutex:
             self._writing = False
-            self.path.unlink(missing_ok=True)
-            self._journal.unlink(missing_ok=True)
+            self._unlink()
+
+    def _unlink(self) -> None:
+        # The bytes last: without them a journal says nothing, and without a journal they are of no use.
+        for path in (self._next_journal, self._journal, self.path):
+            path.unlink(missing_ok=True)
 
     def discard(self, timeout: float = 0) -> bool:
         """Delete both unless a process works on them, for ``timeout`` seconds or more; return whether they are gone."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,7 +20,6 @@ from llama_widgets.errors import (
     UnknownReferenceError,
 )
 from llama_widgets.library.downloads import Downloads
-from llama_widgets.library.partial import SUFFIX
 from llama_widgets.protocol import DownloadModel, Error, Event
 from tests.unit.conftest import FILES, MEGABYTE, NAME, children, partials, until
 
@@ -322,72 +320,6 @@ def test_wrong_bytes_are_removed(hub: Hub, downloads: Downloads, tmp_path: Path)
     assert not list(tmp_path.rglob("*.gguf"))
     hub.corrupt.clear()
     assert downloads.download("hf:user/repo").wait(60).read_bytes() == FILES[NAME]
-
-
-def plant(hub: Hub, tmp_path: Path, content: bytes, journal: str | dict[str, Any] | None) -> Path:
-    """Leave an unfinished download behind, as another process would have."""
-    blobs = tmp_path / "hf" / "hub" / "models--user--repo" / "blobs"
-    blobs.mkdir(parents=True, exist_ok=True)
-    path = blobs / f"{hub.sha256(NAME)}{SUFFIX}"
-    path.write_bytes(content)
-    if isinstance(journal, dict):
-        origin = {"reference": "hf:user/repo", "name": "m-Q4_K_M.gguf", "etag": hub.sha256(NAME)}
-        journal = json.dumps(origin | {"size": len(FILES[NAME])} | journal)
-    if journal is not None:
-        path.with_name(f"{path.name}.json").write_text(journal)
-    return path
-
-
-def test_a_partial_file_with_holes_is_filled(hub: Hub, downloads: Downloads, tmp_path: Path) -> None:
-    content = FILES[NAME]
-    there = content[:1000] + bytes(4000) + content[5000:2_000_000] + bytes(500_000)
-    plant(hub, tmp_path, there, {"missing": [[1000, 5000], [2_000_000, 3_000_000]]})
-    assert downloads.download("hf:user/repo").wait(60).read_bytes() == content
-    assert [request.range for request in hub.asked("GET", "/cdn/")] == ["bytes=1000-4999", "bytes=2000000-"]
-    assert not list(tmp_path.rglob("*.json"))
-
-
-def test_a_partial_file_that_is_wrong(hub: Hub, downloads: Downloads, tmp_path: Path) -> None:
-    plant(hub, tmp_path, bytes(3 * MEGABYTE), {"missing": []})
-    job = downloads.download("hf:user/repo")
-    with pytest.raises(ChecksumError):
-        job.wait(60)
-    assert not partials(tmp_path)
-    job.resume()
-    assert job.wait(60).read_bytes() == FILES[NAME]
-
-
-@pytest.mark.parametrize(
-    "journal",
-    [
-        None,
-        "",
-        "{",
-        "[]",
-        "[" * 30_000,
-        '{"missing": 5}',
-        {"missing": [[5, 1]]},
-        {"missing": [[0, 2_000_000], [1_000_000, 3_000_000]]},
-        {"missing": [[1, 4_000_000]]},
-        {"missing": [[-1, 3_000_000]]},
-        {"missing": [[0.5, 3_000_000]]},
-        {"missing": [["0", "3"]]},
-        {"missing": []},  # but the file is shorter
-        {"missing": [[2, 3]], "size": None},
-        {"missing": [[2, 3]], "etag": 7},
-        {"missing": [[2, 3]], "more": "than it should say"},
-        {"missing": [[500, 3_000_000]], "etag": "other"},
-        {"missing": [[500, 4_000_000]], "size": 4_000_000},
-    ],
-)
-def test_a_journal_that_cannot_be_believed(
-    hub: Hub, downloads: Downloads, tmp_path: Path, journal: str | dict[str, Any] | None
-) -> None:
-    plant(hub, tmp_path, bytes(1000), journal)
-    job = downloads.download("hf:user/repo")
-    assert job.wait(60).read_bytes() == FILES[NAME]
-    assert "begins anew" in job.note
-    assert [request.range for request in hub.asked("GET", "/cdn/")] == [None]
 
 
 def test_bytes_after_the_end(hub: Hub, downloads: Downloads, tmp_path: Path) -> None:
