@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from ..engines.estimate import Shape
     from ..engines.memory import Room, Verdict
     from ..options import LoadOptions
+
+
+_CONTEXTS = (2048, 4096, 8192, 16_384, 32_768, 65_536, 131_072)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,12 +193,17 @@ def look(model: str, token: str | None = None) -> Subject:
 
 
 def here(model: str, path: Path) -> Subject:
-    """Look at a file."""
+    """Look at a file. What was found is known until it changes."""
     gguf.check(path)
+    status = path.stat()
     size = sum(Path(part).stat().st_size for part in parts(str(path)) if Path(part).exists())
+    return Subject(model, path, size, _head(path, status.st_size, status.st_mtime_ns), {})
+
+
+@lru_cache(maxsize=1024)
+def _head(path: Path, size: int, _changed: int) -> Mapping[str, Any]:
     with path.open("rb") as file:
-        found = header.parse(file, path.stat().st_size, path.name, vocabulary=False)
-    return Subject(model, path, size, found.values, {})
+        return header.parse(file, size, path.name, vocabulary=False).values
 
 
 def there(model: str, facts: Mapping[str, Any]) -> Subject:
@@ -248,6 +256,13 @@ def estimate(model: str, options: LoadOptions, room: Room, token: str | None = N
     return _estimate(model, n_ctx, memory.needs(subject.path, options, n_ctx, room), room)
 
 
+def contexts(subject: Subject, options: LoadOptions, room: Room) -> list[Estimate]:
+    """Judge contexts of several sizes, up to the one it was trained on."""
+    most = subject.shape.n_ctx_train or memory.MOST_AUTO
+    sizes = [size for size in _CONTEXTS if size < most] + [most]
+    return [judge(subject, replace(options, n_ctx=size), room) for size in sizes]
+
+
 def _n_ctx(options: LoadOptions, n_ctx_train: int) -> int:
     return min(memory.MOST_AUTO, n_ctx_train or memory.MOST_AUTO) if options.n_ctx == "auto" else options.n_ctx
 
@@ -287,7 +302,11 @@ def info(model: object, *, token: str | None = None) -> ModelInfo:
     --------
     >>> lw.info("hf:user/repo").files  # doctest: +SKIP
     """
-    subject = look(model_text(model), token)
+    return described(look(model_text(model), token))
+
+
+def described(subject: Subject) -> ModelInfo:
+    """Return what was found as everybody reads it."""
     values, facts = subject.values, subject.facts
     architecture = _text(values.get("general.architecture")) or facts.get("architecture", "")
     file = str(subject.path) if subject.path else facts["chosen"]

@@ -13,7 +13,7 @@ from .base import Coalesced, LlamaWidget, bundle
 
 if TYPE_CHECKING:
     from .. import protocol as p
-    from .messages import Pause, Resume
+    from .messages import Discard, Pause, Resume
 
 
 class Downloading(LlamaWidget):
@@ -48,6 +48,11 @@ class Downloading(LlamaWidget):
 
     def _on_resume(self, message: Resume) -> None:
         downloads.shared().resume(message.target)
+
+    def _on_discard(self, message: Discard) -> None:
+        job = downloads.shared().job(message.target)
+        if job is not None:
+            job.cancel(keep_partial=False)
 
     def _on_abort(self, message: p.Abort) -> None:
         downloads.shared().abort(message.target)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +10,14 @@ import traitlets
 
 from .. import protocol as p
 from ..errors import ParameterError
-from ..library import local
+from ..library import downloads, local
 from ..library.references import model_text
 from ..options import LoadOptions
 from ..requests import new_id
 from ..wire import build
 from ..worker import Worker, shared
 from .base import Coalesced, bundle
-from .download import Downloading
+from .browsing import Browsing, aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +34,7 @@ class ModelName(traitlets.Unicode):  # type: ignore[type-arg]
         return str(super().validate(obj, model_text(value)))
 
 
-class ModelSelector(Downloading):
+class ModelSelector(Browsing):
     """Choose a model, load it, fetch another.
 
     Parameters
@@ -90,6 +89,7 @@ class ModelSelector(Downloading):
         self._at_close.append(self.worker.watch(lambda _: self._draw_model()))
         self._draw_model()
         self.refresh()
+        aside(self._recover)
 
     @property
     def worker(self) -> Worker:
@@ -120,13 +120,22 @@ class ModelSelector(Downloading):
             self.refresh()
 
     def _show_models(self) -> None:
-        self.show(models=[model.to_dict() for model in local.models(self.folder or None)])
+        models = local.models(self.folder or None)
+        self.show(models=[model.to_dict() for model in models])
+        self._judge(models)
 
     def _show_model(self) -> None:
+        before = self.loaded
         state = self.worker.model_state
         loading = {"request_id": state.loading, "name": state.model, "done": state.done, "total": state.total}
         loaded = state.loaded.path if state.loaded else ""
         self.show(loaded=loaded, loading=loading if state.loading else None, notices=list(state.warnings))
+        if loaded != before:
+            self._judge(self._listed)
+
+    def _recover(self) -> None:
+        """List the downloads that earlier kernels did not finish."""
+        downloads.shared().recover(*filter(None, [self.folder]))
 
     def _jobs(self) -> list[Job]:
         return [job for job in super()._jobs() if not job.ended or job.state == "failed"]
@@ -167,8 +176,7 @@ class ModelSelector(Downloading):
             else:
                 self.refresh()
 
-        # A folder can be a slow network drive: a handler must not wait for it.
-        threading.Thread(target=look, name="llama-widgets-refresh", daemon=True).start()
+        aside(look)
 
     def _on_load_model(self, message: p.LoadModel) -> None:
         self._submit_load(message)

@@ -9,6 +9,8 @@ import { anything, either, flag, list, nullable, number, object, oneOf, or, reco
 const anyRecord = record(anything);
 const auto = oneOf("auto");
 const autoOr = (low: number, high: number) => or(either(whole(low, high), auto), "auto");
+/** What a user has just typed; it is sent, and kept nowhere. */
+const secret = or<string | undefined>(text, undefined);
 const cacheType = oneOf("f16", "q8_0", "q4_0");
 
 const loadOptions = object({
@@ -90,11 +92,11 @@ export const COMMANDS = {
     tool_choice: or(oneOf("auto", "required", "none"), "auto"),
   },
   embed: { texts: list(text), model: or(nullable(text), null), load: or(nullable(loadOptions), null) },
-  // `token` of the Python twin is missing on purpose: a secret has no business in a browser.
   download_model: {
     model: text,
     revision: or(nullable(text), null),
     directory: or(nullable(text), null),
+    token: secret,
   },
   abort: { target: text },
 };
@@ -110,4 +112,9 @@ export const FROM_VIEW = {
   refresh: { folder: or(nullable(text), null) },
   pause: { target: text },
   resume: { target: text },
+  search: { text: or(text, "") },
+  look: { model: text, token: secret },
+  delete_model: { model: text, dry_run: or(flag, false) },
+  delete_leftovers: {},
+  discard: { target: text },
 };

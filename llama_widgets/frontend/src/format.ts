@@ -45,6 +45,27 @@ export function byteRate(value: number): string {
   return `${roughBytes(value)}/s`;
 }
 
+/** "4.02 billion", "135 million". */
+export function roughCount(value: number): string {
+  for (const [name, size] of [
+    ["billion", 1e9],
+    ["million", 1e6],
+  ] as const) {
+    if (value >= size) return `${Number((value / size).toPrecision(3))} ${name}`;
+  }
+  return count(value);
+}
+
+/** "8k": tokens of a context, of which 1k are 1,024. */
+export function shortContext(tokens: number): string {
+  return tokens < 1024 ? String(tokens) : `${Number((tokens / 1024).toPrecision(3))}k`;
+}
+
+/** "9 May 2025", of seconds since 1970. */
+export function day(seconds: number): string {
+  return new Date(seconds * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" });
+}
+
 /** "18 s", "2 min 5 s", "1 h 20 min". */
 export function duration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));

@@ -2,7 +2,21 @@
 
 import type { FROM_VIEW } from "./commands";
 import { EVENTS, timings, usage } from "./protocol";
-import { anything, type Incoming, list, type Outgoing, oneOf, open, or, record, text, whole } from "./wire";
+import {
+  anything,
+  flag,
+  type Incoming,
+  list,
+  nullable,
+  number,
+  type Outgoing,
+  oneOf,
+  open,
+  or,
+  record,
+  text,
+  whole,
+} from "./wire";
 
 /** Comm target that front ends open for themselves; the kernel never sends on it. See `transport.ts`. */
 export const CONTROL_TARGET = "llama_widgets.control";
@@ -38,6 +52,63 @@ const readTurn = (value: unknown, name: string): Turn => {
   return read;
 };
 
+const words = or(text, "");
+const count = or(whole(0), 0);
+
+/** A repository of the hub. */
+const hubModel = open({
+  model: text,
+  licence: words,
+  good_at: words,
+  gated: or(flag, false),
+  downloads: count,
+  n_params: count,
+});
+export type HubModel = ReturnType<typeof hubModel>;
+
+/** Whether a model fits into memory. */
+const verdict = oneOf("fits", "tight", "too big");
+const fit = open({ verdict, total: whole(0), n_ctx: whole(0) });
+export type Fit = ReturnType<typeof fit>;
+
+const estimate = open({
+  verdict,
+  total: whole(0),
+  n_ctx: whole(0),
+  weights: whole(0),
+  cache: whole(0),
+  compute: whole(0),
+  free: whole(0),
+});
+export type Estimate = ReturnType<typeof estimate>;
+
+const file = open({ model: text, quantisation: text, size: whole(0), fit: or(nullable(fit), null) });
+export type HubFile = ReturnType<typeof file>;
+
+const info = open({
+  model: text,
+  path: words,
+  name: words,
+  architecture: words,
+  quantisation: words,
+  tokenizer: words,
+  licence: words,
+  template: words,
+  size: count,
+  n_params: count,
+  n_ctx_train: count,
+  n_layer: count,
+  n_vocab: count,
+  files: or(list(file), []),
+  gated: or(flag, false),
+  downloads: count,
+  likes: count,
+  updated: or(nullable(number()), null),
+});
+export type ModelInfo = ReturnType<typeof info>;
+
+const refusal = open({ code: text, message: text, hint: text });
+
 export const TO_VIEW = {
   pong: {},
   snapshot: {
@@ -48,6 +119,9 @@ export const TO_VIEW = {
   },
   turn: { turn: readTurn },
   rejected: { text, turn: text },
+  found: { models: list(hubModel) },
+  looked: { info, estimates: list(estimate), refusal: or(nullable(refusal), null) },
+  deleted: { freed: whole(0), dry_run: or(flag, false) },
 };
 
 /** Everything that can arrive in a view. */
@@ -55,6 +129,7 @@ export const INCOMING = { ...EVENTS, ...TO_VIEW };
 
 export type FromView = Outgoing<typeof FROM_VIEW>;
 export type ToView = Incoming<typeof INCOMING>;
+export type Looked = Extract<ToView, { type: "looked" }>;
 
 // Traits: written by the kernel, read by the browser.
 
@@ -77,8 +152,10 @@ export interface ModelEntry {
   name: string;
   quantisation: string;
   size: number;
-  source: "demo" | "cache" | "folder";
+  source: "demo" | "cache" | "ollama" | "lm-studio" | "folder";
   path: string;
+  /** When it was last loaded, in seconds since 1970; 0 if never. */
+  used: number;
 }
 
 export interface Download {
@@ -114,6 +191,9 @@ export type SelectorTraits = {
   error: Failure | null;
   notices: string[];
   folder: string;
+  fits: Record<string, Fit>;
+  free: number;
+  leftovers: { count?: number; size?: number };
 };
 
 export type DownloadTraits = { downloads: Download[] };

@@ -20,13 +20,18 @@ const child = () =>
   new MockModel<SelectorTraits>(
     {
       value: "",
-      models: [{ model: "/m/s.gguf", name: "Smol", quantisation: "Q4_1", size: 1, source: "demo", path: "/m/s.gguf" }],
+      models: [
+        { model: "/m/s.gguf", name: "Smol", quantisation: "Q4_1", size: 1, source: "demo", path: "/m/s.gguf", used: 0 },
+      ],
       loaded: "",
       loading: null,
       downloads: [],
       error: null,
       notices: [],
       folder: "",
+      fits: {},
+      free: 0,
+      leftovers: {},
     },
     { id: "child" },
   );

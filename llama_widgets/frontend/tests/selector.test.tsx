@@ -11,6 +11,7 @@ const SMOL: ModelEntry = {
   size: 98_300_000,
   source: "demo",
   path: "/models/smollm2.gguf",
+  used: 0,
 };
 const QWEN: ModelEntry = {
   model: "hf:Qwen/Qwen3-4B-GGUF/q.gguf",
@@ -19,6 +20,7 @@ const QWEN: ModelEntry = {
   size: 2_500_000_000,
   source: "cache",
   path: "/cache/q.gguf",
+  used: 0,
 };
 const TRAITS: SelectorTraits = {
   value: "",
@@ -29,6 +31,9 @@ const TRAITS: SelectorTraits = {
   error: null,
   notices: [],
   folder: "",
+  fits: {},
+  free: 0,
+  leftovers: {},
 };
 
 let model: MockModel<SelectorTraits>;
@@ -83,8 +88,8 @@ describe("the table", () => {
   it("shows name, quantisation, size, where from and what is loaded", async () => {
     await draw({ loaded: SMOL.path, value: SMOL.model });
     expect(rows().map((row) => [...row.querySelectorAll("td")].slice(0, 3).map((cell) => cell.textContent))).toEqual([
-      ["Qwen3-4BQwen/Qwen3-4B-GGUF/q.gguf", "Q4_K_M", "2.50 GB"],
-      ["SmolLM2-135M-Instructcomes with the demo · loaded", "Q4_1", "98.3 MB"],
+      ["Qwen3-4BQwen/Qwen3-4B-GGUF/q.ggufQ4_K_M · 2.50 GB ", "Q4_K_M", "2.50 GB"],
+      ["SmolLM2-135M-Instructcomes with the demo · loadedQ4_1 · 98.3 MB ", "Q4_1", "98.3 MB"],
     ]);
     expect(rows().map((row) => row.getAttribute("aria-selected"))).toEqual(["false", "true"]);
     expect(box().value).toBe("SmolLM2-135M-Instruct · Q4_1");
@@ -119,6 +124,7 @@ describe("the table", () => {
       quantisation: "Q8_0",
       model: "/big/s.gguf",
       path: "/big/s.gguf",
+      used: 0,
     } as const;
     await draw({ models: [{ ...SMOL, source: "folder" }, small] });
     expect(rows().map((row) => row.querySelector(".lw-small")?.textContent)).toEqual(["/models", "/big"]);

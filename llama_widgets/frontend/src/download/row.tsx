@@ -3,7 +3,7 @@
 import { byteRate, bytes, bytesOf, duration, percent } from "../format";
 import { useUniqueId } from "../hooks";
 import type { Download, Failure, FromView } from "../messages";
-import { Alert, Bar } from "../ui";
+import { Alert, Bar, Spoken } from "../ui";
 import { newId } from "../wire";
 
 export function downloadText({ state, done, total, rate, eta_s }: Download): string {
@@ -30,6 +30,13 @@ export function downloadText({ state, done, total, rate, eta_s }: Download): str
   }
 }
 
+/** What a screen reader says: the states, and each quarter, not each tick. */
+export function spoken({ name, state, done, total }: Download): string {
+  if (state !== "downloading") return `${name}: ${state}`;
+  const part = percent(done, total);
+  return part === null || part < 25 ? `${name}: downloading` : `${name}: ${part - (part % 25)} %`;
+}
+
 function failure(error: Download["error"]): Failure | null {
   return typeof error === "string" ? { code: "download", message: error, hint: "" } : error;
 }
@@ -43,7 +50,7 @@ export function DownloadRow({ download, send }: RowProps) {
   const { id, name, state, done, total } = download;
   const label = useUniqueId();
   const text = downloadText(download);
-  const order = (type: "pause" | "resume" | "abort", word: string) => (
+  const order = (type: "pause" | "resume" | "abort" | "discard", word: string) => (
     <button
       type="button"
       class="lw-button"
@@ -67,6 +74,7 @@ export function DownloadRow({ download, send }: RowProps) {
             {/* One button with two words: the focus stays on it. */}
             {state !== "verifying" && (going ? order("pause", "Pause") : order("resume", "Resume"))}
             {order("abort", "Cancel")}
+            {!going && state !== "verifying" && done > 0 && order("discard", "Discard")}
           </span>
         )}
       </div>
@@ -74,6 +82,7 @@ export function DownloadRow({ download, send }: RowProps) {
         <Bar name={name} percent={percent(done, total)} text={text} />
       )}
       <Alert error={failure(download.error)} />
+      <Spoken>{spoken(download)}</Spoken>
     </div>
   );
 }

@@ -1,14 +1,20 @@
-// Choosing a model: type a path or a reference, or take one of those on this machine.
+// Choosing a model: one of those on this machine, or one of the hub; by its name, a path or a reference.
 
 import type { AnyModel } from "@anywidget/types";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { DownloadList } from "../download/row";
-import { bytes, percent } from "../format";
 import { useTraits, useUniqueId } from "../hooks";
 import type { FromView, ModelEntry, SelectorTraits } from "../messages";
-import { Alert, Bar, Notices } from "../ui";
+import { Alert, Notices } from "../ui";
 import { newId } from "../wire";
-import { folderOf, isReference, labelOf, matching, nameOf, target } from "./choice";
+import { useAsk } from "./ask";
+import { ModelBox } from "./box";
+import { isReference, labelOf, matching, nameOf, target } from "./choice";
+import { Details } from "./details";
+import { useHub } from "./hub";
+import { HubStatus, Leftovers, Loading, NothingHere, Place } from "./parts";
+import { type Row, rowsHere, rowsOfHub } from "./rows";
+import { Table } from "./table";
 
 interface SelectorProps {
   model: AnyModel<SelectorTraits>;
@@ -18,123 +24,161 @@ interface SelectorProps {
 }
 
 export function ModelSelector({ model, send, inUse }: SelectorProps) {
-  const traits = useTraits(model, "value", "models", "loaded", "loading", "downloads", "error", "notices");
-  const { value, models, loaded, loading, downloads, error, notices } = traits;
+  const traits = useTraits(
+    model,
+    "value",
+    "models",
+    "loaded",
+    "loading",
+    "downloads",
+    "error",
+    "notices",
+    "fits",
+    "free",
+  );
+  const { value, models, loaded, loading, downloads, error, notices, fits, free } = traits;
+  const ask = useAsk(model as AnyModel, send);
+  const [place, setPlace] = useState<"here" | "hub">("here");
   /** What is typed; `null` while the box shows the chosen model. */
   const [typed, setTyped] = useState<string | null>(null);
   /** The row that the arrow keys are at. */
   const [at, setAt] = useState(-1);
+  const [detailed, setDetailed] = useState<string | null>(null);
+  /** Tokens that were typed here, by their repository. They go with downloads, and are kept nowhere else. */
+  const [tokens, setTokens] = useState<Record<string, string>>({});
   const grid = useUniqueId();
-  const rows = matching(models, typed);
-  const chosen = target(typed, rows[at], models, value);
+  const onHub = place === "hub";
+  const words = onHub && typed !== null && !isReference(typed.trim()) ? typed.trim() : "";
+  const [hub, hubActions] = useHub(ask, send, words, onHub);
+  const rows = onHub ? rowsOfHub(hub, models) : rowsHere(models, fits, typed);
+  const row = rows[at];
+  const chosen = onHub ? modelOf(row) || reference(typed) : target(typed, entryOf(row), models, value);
   const used = inUse ?? loaded;
   const isUsed = chosen !== "" && loadedEntry(models, used)?.model === chosen;
   const download = isReference(chosen) && !models.some((entry) => entry.model === chosen);
-  const scroller = useRef<HTMLDivElement>(null);
-  const shown = at >= 0 ? at : rows.findIndex(({ model }) => model === value);
-  useEffect(() => {
-    // Not by scrollIntoView, which would scroll the notebook as well.
-    const box = scroller.current;
-    const row = box?.querySelectorAll("tr")[shown + 1];
-    if (!box || !row || shown < 0) return;
-    const top = row.offsetTop - (box.querySelector("thead")?.offsetHeight ?? 0);
-    const bottom = row.offsetTop + row.offsetHeight - box.clientHeight;
-    box.scrollTop = Math.max(bottom, Math.min(top, box.scrollTop));
-  }, [shown, rows.length]);
+  const shown = at >= 0 ? at : onHub ? -1 : rows.findIndex(({ key }) => key === value);
 
-  const start = (type: "choose" | "load_model" | "download_model", name: string) =>
-    send({ type, request_id: newId(), model: name });
+  const start = (type: "choose" | "load_model" | "download_model", name: string) => {
+    const token = type === "download_model" ? tokens[repoOf(name)] : undefined;
+    send({ type, request_id: newId(), model: name, ...(token ? { token } : {}) });
+  };
   const done = () => {
     setTyped(null);
     setAt(-1);
   };
   const choose = (name: string) => {
     if (name !== value) start("choose", name);
-    done();
+    if (!onHub) done();
   };
   const act = (type: "load_model" | "download_model", name: string) => {
     if (!name) return;
     choose(name);
     start(type, name);
   };
-  const enter = () => act(download ? "download_model" : "load_model", chosen);
+  const enter = () => {
+    if (row?.kind === "repo") hubActions.toggle(row.found.model);
+    else act(download ? "download_model" : "load_model", chosen);
+  };
   const unload = () => send({ type: "unload_model", request_id: newId() });
+  const chooseRow = (row: Row) => {
+    setAt(onHub ? rows.indexOf(row) : -1);
+    if (row.kind === "here") choose(row.entry.model);
+    else if (row.kind === "repo") hubActions.toggle(row.found.model);
+  };
+  const go = (place: "here" | "hub") => {
+    setPlace(place);
+    setAt(-1);
+    if (place === "hub" && typed === null) setTyped("");
+    if (place === "here" && typed === "") setTyped(null);
+  };
+  const type = (text: string) => {
+    setTyped(text);
+    setAt(!onHub && text.trim() && !isPath(text) && matching(models, text).length > 0 ? 0 : -1);
+  };
+  const about = onHub ? (row ? modelOf(row) : "") || (row?.kind === "repo" ? row.found.model : "") : chosen;
 
   return (
     <div class="lw-selector">
       <div class="lw-bar lw-row">
         <ModelBox
           grid={grid}
-          rows={rows}
-          at={at}
-          text={typed ?? labelOf(models, value)}
-          onType={(text) => {
-            setTyped(text);
-            setAt(text.trim() && !isPath(text) && matching(models, text).length > 0 ? 0 : -1);
-          }}
-          onMove={setAt}
+          active={row ? `${grid}-${at}` : undefined}
+          text={typed ?? (onHub ? "" : labelOf(models, value))}
+          placeholder={onHub ? "Search the hub, such as qwen3 4b" : "A name, a path, or hf:user/repo:Q4_K_M"}
+          onType={type}
+          onMove={(by) => setAt(Math.max(-1, Math.min(at + by, rows.length - 1)))}
           onEnter={enter}
           onEscape={typed === null && at < 0 ? undefined : done}
         />
+        <Place pressed={!onHub} onClick={() => go("here")}>
+          On this machine ({models.length})
+        </Place>
+        <Place pressed={onHub} onClick={() => go("hub")}>
+          Hub
+        </Place>
         {download && (
           <button type="button" class="lw-button lw-primary" onClick={() => act("download_model", chosen)}>
             Download
           </button>
         )}
-        <button
-          type="button"
-          class={isUsed || download ? "lw-button" : "lw-button lw-primary"}
-          disabled={!isUsed && (!chosen || loading !== null)}
-          onClick={() => (isUsed ? unload() : act("load_model", chosen))}
-        >
-          {isUsed ? "Unload" : "Load"}
-        </button>
-        <button type="button" class="lw-button" onClick={() => send({ type: "refresh", request_id: newId() })}>
-          Refresh
-        </button>
+        {!(onHub && download) && (
+          <button
+            type="button"
+            class={isUsed || download ? "lw-button" : "lw-button lw-primary"}
+            disabled={!isUsed && (!chosen || loading !== null)}
+            onClick={() => (isUsed ? unload() : act("load_model", chosen))}
+          >
+            {isUsed ? "Unload" : "Load"}
+          </button>
+        )}
       </div>
       <Alert error={error} />
       {inUse === undefined && <Notices notices={notices} />}
       {loading && <Loading loading={loading} name={nameOf(models, loading.name)} send={send} />}
-      <div class="lw-scroll" ref={scroller}>
-        {/* biome-ignore lint/a11y/noNoninteractiveElementToInteractiveRole: the popup of a combobox may be a grid */}
-        <table class="lw-models" role="grid" id={grid} aria-label="Models on this machine">
-          <thead>
-            <tr>
-              <th>Model</th>
-              <th>Quantisation</th>
-              <th class="lw-number">Size</th>
-              <th>
-                <span class="lw-hidden">Action</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {rows.map((entry, index) => (
-              <Row
-                key={entry.model}
-                id={`${grid}-${index}`}
-                entry={entry}
-                active={index === at}
-                chosen={entry.model === value}
-                loaded={entry.path === loaded}
-                used={entry.path === used}
-                busy={loading !== null}
-                onChoose={() => choose(entry.model)}
-                onLoad={() => act("load_model", entry.model)}
-                onUnload={unload}
-              />
-            ))}
-          </tbody>
-        </table>
-        {rows.length === 0 && (
-          <p class="lw-empty lw-muted">
-            {models.length === 0
-              ? "No model on this machine yet. Type a path, or a reference such as hf:user/repo:Q4_K_M."
-              : "None on this machine. Enter loads a path and downloads a reference."}
-          </p>
-        )}
+      <Table
+        id={grid}
+        label={onHub ? "Models on the hub" : "Models on this machine"}
+        rows={rows}
+        at={at}
+        shown={shown}
+        value={value}
+        loaded={loaded}
+        used={used}
+        busy={loading !== null}
+        free={free}
+        choose={chooseRow}
+        load={(name) => act("load_model", name)}
+        unload={unload}
+        download={(name) => act("download_model", name)}
+        toggle={hubActions.toggle}
+      />
+      {onHub ? (
+        <HubStatus hub={hub} words={words} actions={hubActions} onDetails={setDetailed} />
+      ) : (
+        rows.length === 0 && <NothingHere models={models} onHub={() => go("hub")} />
+      )}
+      <div class="lw-foot lw-row lw-small">
+        <Leftovers model={model} ask={ask} />
+        <button type="button" class="lw-quiet" disabled={!about} onClick={() => setDetailed(about)}>
+          Details
+        </button>
+        <button type="button" class="lw-quiet" onClick={() => send({ type: "refresh", request_id: newId() })}>
+          Refresh
+        </button>
       </div>
+      {detailed !== null && (
+        <Details
+          model={detailed}
+          here={models.find((entry) => entry.model === detailed)}
+          ask={ask}
+          known={hub.opened[detailed]?.looked}
+          onToken={(token) => {
+            setTokens({ ...tokens, [repoOf(detailed)]: token });
+            hubActions.look(`hf:${repoOf(detailed)}`, token);
+          }}
+          onClose={() => setDetailed(null)}
+        />
+      )}
       <DownloadList downloads={downloads} send={send} />
     </div>
   );
@@ -142,140 +186,15 @@ export function ModelSelector({ model, send, inUse }: SelectorProps) {
 
 const isPath = (text: string) => isReference(text) || /[/\\]|\.gguf$/i.test(text);
 
+const reference = (typed: string | null) => (typed !== null && isReference(typed.trim()) ? typed.trim() : "");
+
+const entryOf = (row: Row | undefined) => (row?.kind === "here" ? row.entry : undefined);
+
+/** The model that a row of the hub stands for; a repository stands for its files. */
+const modelOf = (row: Row | undefined) => (row?.kind === "file" ? row.file.model : "");
+
+const repoOf = (model: string) => model.replace(/^hf:/, "").split(/[:@]/)[0]?.split("/").slice(0, 2).join("/") ?? "";
+
 function loadedEntry(models: readonly ModelEntry[], path: string): ModelEntry | undefined {
   return path ? models.find((entry) => entry.path === path || entry.model === path) : undefined;
-}
-
-interface ModelBoxProps {
-  grid: string;
-  rows: readonly ModelEntry[];
-  at: number;
-  text: string;
-  onType: (text: string) => void;
-  onMove: (at: number) => void;
-  onEnter: () => void;
-  /** `undefined` where there is nothing to take back. */
-  onEscape: (() => void) | undefined;
-}
-
-function ModelBox({ grid, rows, at, text, onType, onMove, onEnter, onEscape }: ModelBoxProps) {
-  const box = useRef<HTMLInputElement>(null);
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (event.isComposing) return;
-    const moves: Record<string, (() => void) | undefined> = {
-      ArrowDown: () => onMove(Math.min(at + 1, rows.length - 1)),
-      ArrowUp: () => onMove(Math.max(at - 1, -1)),
-      Enter: onEnter,
-      Escape: onEscape,
-    };
-    const move = moves[event.key];
-    if (!move) return;
-    event.preventDefault();
-    move();
-  };
-  const active = rows[at] ? `${grid}-${at}` : undefined;
-  return (
-    <input
-      ref={box}
-      class="lw-field lw-grow"
-      type="text"
-      role="combobox"
-      aria-label="Model"
-      aria-expanded="true"
-      aria-haspopup="grid"
-      aria-controls={grid}
-      aria-autocomplete="list"
-      {...(active ? { "aria-activedescendant": active } : {})}
-      placeholder="A name, a path, or hf:user/repo:Q4_K_M"
-      autocomplete="off"
-      autocapitalize="off"
-      spellcheck={false}
-      value={text}
-      onInput={(event) => onType(event.currentTarget.value)}
-      onKeyDown={onKeyDown}
-      onFocus={() => box.current?.select()}
-    />
-  );
-}
-
-const SOURCES: Record<ModelEntry["source"], string> = {
-  demo: "comes with the demo",
-  cache: "in the hub's cache",
-  folder: "",
-};
-
-interface RowProps {
-  id: string;
-  entry: ModelEntry;
-  active: boolean;
-  chosen: boolean;
-  loaded: boolean;
-  used: boolean;
-  busy: boolean;
-  onChoose: () => void;
-  onLoad: () => void;
-  onUnload: () => void;
-}
-
-function Row({ id, entry, active, chosen, loaded, used, busy, onChoose, onLoad, onUnload }: RowProps) {
-  const from = entry.model.startsWith("hf:") ? entry.model.slice(3) : SOURCES[entry.source] || folderOf(entry.path);
-  const word = used ? "Unload" : "Load";
-  return (
-    <tr id={id} class={active ? "lw-active" : ""} aria-selected={chosen} onClick={onChoose}>
-      <td>
-        <b>{entry.name}</b>
-        <div class="lw-muted lw-small" title={entry.path}>
-          {loaded ? `${from} · loaded` : from}
-        </div>
-      </td>
-      <td>{entry.quantisation}</td>
-      <td class="lw-number">{bytes(entry.size)}</td>
-      {/* biome-ignore lint/a11y/useKeyWithClickEvents: only keeps the button's click from choosing the row as well */}
-      <td class="lw-action" onClick={(event) => event.stopPropagation()}>
-        <button
-          type="button"
-          class="lw-button"
-          aria-label={`${word} ${entry.name} ${entry.quantisation}`.trim()}
-          // The arrow keys and the buttons above do the same: a list of many models is one stop on the way of Tab.
-          tabIndex={-1}
-          disabled={!used && busy}
-          onClick={used ? onUnload : onLoad}
-        >
-          {word}
-        </button>
-      </td>
-    </tr>
-  );
-}
-
-interface LoadingProps {
-  loading: NonNullable<SelectorTraits["loading"]>;
-  name: string;
-  send: (message: FromView) => void;
-}
-
-function Loading({ loading, name, send }: LoadingProps) {
-  const label = useUniqueId();
-  const { request_id, done, total } = loading;
-  const part = percent(done, total);
-  const text = part === null ? "Loading" : `Loading · ${part} %`;
-  return (
-    <div class="lw-download">
-      <div class="lw-row">
-        <b id={label} class="lw-ellipsis">
-          {name}
-        </b>
-        <span class="lw-muted lw-small">{text}</span>
-        <button
-          type="button"
-          class="lw-button lw-buttons"
-          aria-describedby={label}
-          onClick={() => send({ type: "abort", request_id: newId(), target: request_id })}
-        >
-          Cancel
-        </button>
-      </div>
-      <Bar name={name} percent={part} text={text} />
-    </div>
-  );
 }
