@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import HfApi, ModelInfo, constants, get_session  # noqa: TID253 - see above
@@ -15,12 +16,17 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined] # noqa: TID253
     hf_raise_for_status,
 )
 
+from ..engines import header as gguf
 from ..engines.header import TOKENS, Array
-from . import hub
-from .filenames import choose, describe, sets
+from ..errors import HubError
+from . import hub, web
+from .filenames import describe, sets
+from .ranges import Ranges
+from .references import Reference
 
 if TYPE_CHECKING:
-    from .references import Reference
+    from .hub import RemoteFile
+    from .web import WebFile
 
 _EXPANDED = ["downloads", "gated", "gguf", "lastModified", "likes", "tags"]
 _LONGEST_TEXT = 1000
@@ -44,36 +50,78 @@ def look(reference: Reference, token: str | None) -> dict[str, Any]:
     The header is the one thing that may be missing: a gated repository shows its files to everybody, but not their
     bytes. ``reason`` says then why.
     """
+    if reference.url:
+        (file,) = web.lookup(reference, token)
+        files = [{"file": file.name, "quantisation": describe(file.name)[1], "size": file.size}]
+        return _with_header({"chosen": file.name, "files": files, "values": None, "reason": None}, file, token)
     timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
     info = HfApi().model_info(
         reference.repo, revision=reference.revision, files_metadata=True, timeout=timeout, token=token
     )
-    files = {file.rfilename: file for file in info.siblings or () if file.rfilename.lower().endswith(".gguf")}
-    models = sets(files)
-    chosen = choose(models, reference.file, reference.quantisation)
-    if chosen is None or info.sha is None:
-        raise hub.no_such_file(reference, list(files))
+    there = {file.rfilename: file for file in info.siblings or () if file.rfilename.lower().endswith(".gguf")}
+    chosen = hub.chosen(reference, info)[0]
     facts = _facts(info) | {
-        "chosen": chosen[0],
+        "chosen": chosen,
         "files": [
             {
                 "file": parts[0],
                 "quantisation": describe(parts[0])[1],
-                "size": sum(files[part].size or 0 for part in parts),
+                "size": sum(there[part].size or 0 for part in parts),
             }
-            for parts in models
+            for parts in sets(there)
         ],
         "values": None,
         "reason": None,
     }
-    first = files[chosen[0]]
-    remote = hub.RemoteFile(reference.repo, chosen[0], info.sha, first.lfs.sha256 if first.lfs else "", first.size or 0)
+    large = there[chosen].lfs
+    etag, size = large.sha256 if large else "", there[chosen].size or 0
+    return _with_header(facts, hub.RemoteFile(reference.repo, chosen, str(info.sha), etag, size), token)
+
+
+def _with_header(facts: dict[str, Any], file: RemoteFile | WebFile, token: str | None) -> dict[str, Any]:
     try:
-        facts["values"] = _plain(hub.header(remote, token, vocabulary=False).values)
+        facts["values"] = _plain(header(file, token, vocabulary=False).values)
     except Exception as error:  # noqa: BLE001 - all else is known
-        reason = hub.translate(error, reference)
+        reason = hub.translate(error, Reference(repo=file.repo, file=file.name))
         facts["reason"] = {"code": reason.code, "message": reason.message, "hint": reason.hint}
     return facts
+
+
+def header(file: RemoteFile | WebFile, token: str | None, *, vocabulary: bool = True) -> gguf.Header:
+    """Return what the header of a file says, of which only that is fetched.
+
+    Parameters
+    ----------
+    file : RemoteFile or WebFile
+        The file; of a model in parts, the first.
+    token : str or None
+        For gated and private models.
+    vocabulary : bool
+        Whether to read on where the tokens begin, as ``engines.header.parse`` does: some 10 MB instead of 64 kB.
+
+    Raises
+    ------
+    InvalidModelError
+        If it is not the header of a model.
+    HubError
+        If the hub sends other parts than it was asked for. Other refusals are raised as they come.
+    """
+    return gguf.parse(Ranges(partial(_fetch, file, token), file.size), file.size, file.name, vocabulary=vocabulary)
+
+
+def _fetch(file: RemoteFile | WebFile, token: str | None, first: int, last: int) -> bytes:
+    """Return the bytes of a file from ``first`` up to, and without, ``last``; nothing behind them is waited for."""
+    found = b""
+    stream: Any = web.stream if isinstance(file, web.WebFile) else hub.stream
+    with stream(file, token, {"Range": f"bytes={first}-{last - 1}"}) as response:
+        if response.status_code != 206 and first:  # noqa: PLR2004 - partial content
+            msg = f"The server sends {file.name} as a whole only, so it cannot be looked into."
+            raise HubError(msg, "Download it, or try another mirror if HF_ENDPOINT names one.")
+        for piece in response.iter_raw():
+            found += piece
+            if len(found) >= last - first:
+                break
+    return found[: last - first]
 
 
 def _facts(info: ModelInfo) -> dict[str, Any]:

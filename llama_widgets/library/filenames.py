@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _QUANTISATION = re.compile(
     r"(?:^|[-._])"
@@ -70,11 +70,19 @@ def parts(path: str) -> list[str]:
     return [str(file.with_name(f"{whole}-{number:05}-of-{count:05}{file.suffix}")) for number in range(1, count + 1)]
 
 
-def choose(models: list[tuple[str, ...]], file: str | None, quantisation: str | None) -> tuple[str, ...] | None:
+def choose(
+    models: list[tuple[str, ...]],
+    file: str | None,
+    quantisation: str | None,
+    *,
+    sizes: Mapping[str, int] | None = None,
+    room: int = 0,
+) -> tuple[str, ...] | None:
     """Return the files of the one model that is meant, or ``None`` if it is not among ``models``.
 
     A file names itself, and the whole set if it is part of one. Of several with the wished quantisation, the one with
-    the shortest name is taken.
+    the shortest name is taken. Where nothing is wished, that is Q4_K_M; without one the best of which the ``sizes``, in
+    bytes, have ``room``; where none has, the smallest.
     """
     if file is not None:
         return next((files for files in models if file in files), None)
@@ -84,5 +92,8 @@ def choose(models: list[tuple[str, ...]], file: str | None, quantisation: str | 
     if quantisation is not None:
         wished = quantisation.upper()
         return by_quantisation.get(wished) or by_quantisation.get(f"UD-{wished}")
-    best = next((by_quantisation[name] for name in _PREFERRED if name in by_quantisation), None)
-    return best or next(iter(by_quantisation.values()), None)
+    ranked = [by_quantisation[name] for name in _PREFERRED if name in by_quantisation] or [*by_quantisation.values()]
+    if not ranked or sizes is None or _PREFERRED[0] in by_quantisation:
+        return ranked[0] if ranked else None
+    bytes_of = {files: sum(sizes.get(part, 0) for part in files) for files in ranked}
+    return next((files for files in ranked if bytes_of[files] <= room), min(ranked, key=bytes_of.__getitem__))

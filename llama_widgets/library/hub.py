@@ -9,7 +9,6 @@ import errno
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -30,7 +29,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined] # noqa: TID253
     hf_raise_for_status,
 )
 
-from ..engines import header as gguf
+from ..engines.system import free_memory
 from ..errors import (
     DiskFullError,
     DownloadError,
@@ -41,10 +40,11 @@ from ..errors import (
     UnknownReferenceError,
 )
 from .filenames import choose, describe, is_model, sets
-from .ranges import Ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from huggingface_hub import ModelInfo
 
     from .references import Reference
 
@@ -52,6 +52,8 @@ TRANSPORT_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
 """What httpx raises, or httpx2, on which huggingface_hub is built since 2.0."""
 _HTTPX: Any = import_module(TRANSPORT_ERROR.__module__.partition(".")[0])
 
+_SHARE = 0.8
+"""Of the free memory, for the weights of a model of which no quantisation was named."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ETAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _STILL_WORKS = "Models that are on this machine still work: see llama_widgets.models()."
@@ -96,36 +98,23 @@ def lookup(reference: Reference, token: str | None) -> list[RemoteFile]:
         If the repository is there, but not what is wanted of it. Other refusals are raised as they come.
     """
     timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT  # by default huggingface_hub would wait for ever here
-    info = HfApi().model_info(reference.repo, revision=reference.revision, token=token, timeout=timeout)
-    names = [sibling.rfilename for sibling in info.siblings or () if sibling.rfilename.lower().endswith(".gguf")]
-    files = choose(sets(names), reference.file, reference.quantisation)
-    if files is None and reference.file in names and not is_model(reference.file):
+    info = HfApi().model_info(
+        reference.repo, revision=reference.revision, files_metadata=True, token=token, timeout=timeout
+    )
+    names = chosen(reference, info)
+    return [_file(reference.repo, name, str(info.sha), token) for name in names]
+
+
+def chosen(reference: Reference, info: ModelInfo) -> tuple[str, ...]:
+    """Return the files of the one model that ``reference`` means, as ``lookup`` does."""
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings or () if file.rfilename.lower().endswith(".gguf")}
+    room = int(_SHARE * free_memory())
+    files = choose(sets(sizes), reference.file, reference.quantisation, sizes=sizes, room=room)
+    if files is None and reference.file in sizes and not is_model(reference.file):
         files = (reference.file,)
     if files is None or info.sha is None:
-        raise no_such_file(reference, names)
-    return [_file(reference.repo, name, info.sha, token) for name in files]
-
-
-def header(file: RemoteFile, token: str | None, *, vocabulary: bool = True) -> gguf.Header:
-    """Return what the header of a file says, of which only that is fetched.
-
-    Parameters
-    ----------
-    file : RemoteFile
-        The file; of a model in parts, the first.
-    token : str or None
-        For gated and private models.
-    vocabulary : bool
-        Whether to read on where the tokens begin, as ``engines.header.parse`` does: some 10 MB instead of 64 kB.
-
-    Raises
-    ------
-    InvalidModelError
-        If it is not the header of a model.
-    HubError
-        If the hub sends other parts than it was asked for. Other refusals are raised as they come.
-    """
-    return gguf.parse(Ranges(partial(_fetch, file, token), file.size), file.size, file.name, vocabulary=vocabulary)
+        raise no_such_file(reference, list(sizes))
+    return files
 
 
 @contextmanager
@@ -147,20 +136,6 @@ def opened(url: str, headers: dict[str, str]) -> Iterator[Any]:
     with get_session().stream("GET", url, headers=headers, timeout=timeout, follow_redirects=True) as response:
         hf_raise_for_status(response)
         yield response
-
-
-def _fetch(file: RemoteFile, token: str | None, first: int, last: int) -> bytes:
-    """Return the bytes of a file from ``first`` up to, and without, ``last``; nothing behind them is waited for."""
-    found = b""
-    with stream(file, token, {"Range": f"bytes={first}-{last - 1}"}) as response:
-        if response.status_code != 206 and first:  # noqa: PLR2004 - partial content
-            msg = f"The hub sends {file.name} as a whole only, so it cannot be looked into."
-            raise HubError(msg, "Download it, or try another mirror if HF_ENDPOINT names one.")
-        for piece in response.iter_raw():
-            found += piece
-            if len(found) >= last - first:
-                break
-    return found[: last - first]
 
 
 def _file(repo: str, name: str, commit: str, token: str | None) -> RemoteFile:

@@ -187,7 +187,7 @@ def look(model: str, token: str | None = None) -> Subject:
             reference = parse(model)
         except UnknownReferenceError:
             reference = Reference()
-        if not reference.repo:
+        if not (reference.repo or reference.url):
             raise
     return there(model, wait(enquiry.shared().look(reference, token)))
 
@@ -312,7 +312,9 @@ def described(subject: Subject) -> ModelInfo:
     file = str(subject.path) if subject.path else facts["chosen"]
     name, quantisation = describe(file)
     shape = subject.shape if subject.refusal is None else None
-    template, n_params = _rest(subject.path) if subject.path else (facts["template"], facts["n_params"])
+    template, n_params = facts.get("template", ""), facts.get("n_params", 0)
+    if subject.path is not None:
+        template, n_params = _rest(subject.path)
     return ModelInfo(
         model=subject.model,
         path=str(subject.path or ""),
@@ -328,7 +330,7 @@ def described(subject: Subject) -> ModelInfo:
         n_layer=shape.n_layer if shape else 0,
         n_vocab=shape.n_vocab if shape else 0,
         files=tuple(
-            ModelFile(model=f"hf:{facts['repo']}/{file['file']}", quantisation=file["quantisation"], size=file["size"])
+            ModelFile(model=_reference_of(subject, file["file"]), quantisation=file["quantisation"], size=file["size"])
             for file in facts.get("files", ())
         ),
         gated=facts.get("gated", False),
@@ -336,6 +338,10 @@ def described(subject: Subject) -> ModelInfo:
         likes=facts.get("likes", 0),
         updated=facts.get("updated"),
     )
+
+
+def _reference_of(subject: Subject, file: str) -> str:
+    return f"hf:{subject.facts['repo']}/{file}" if "repo" in subject.facts else subject.model
 
 
 def _rest(path: Path) -> tuple[str, int]:

@@ -193,3 +193,19 @@ def test_which_model_of_a_repository_is_meant() -> None:
     assert choose(models, "nothing.gguf", None) is None
     assert choose(sets(["only-this.gguf"]), None, None) == ("only-this.gguf",)
     assert choose([], None, None) is None
+
+
+def test_where_nothing_is_wished_the_best_that_fits() -> None:
+    sizes = {
+        "m-Q8_0.gguf": 80,
+        "m-Q5_K_M.gguf": 50,
+        "x-Q3_K_M-00001-of-00002.gguf": 20,
+        "x-Q3_K_M-00002-of-00002.gguf": 15,
+    }
+    models = sets(sizes)
+    assert choose(models, None, None, sizes=sizes, room=1000) == ("m-Q5_K_M.gguf",)
+    assert choose(models, None, None, sizes=sizes, room=49) == tuple(sorted(sizes)[2:])
+    assert choose(models, None, None, sizes=sizes, room=1) == tuple(sorted(sizes)[2:])
+    assert choose(models, None, "Q8_0", sizes=sizes, room=1) == ("m-Q8_0.gguf",)
+    assert choose(sets([*sizes, "m-Q4_K_M.gguf"]), None, None, sizes=sizes, room=1) == ("m-Q4_K_M.gguf",)
+    assert choose(sets(["odd.gguf"]), None, None, sizes={"odd.gguf": 5}, room=1) == ("odd.gguf",)

@@ -22,12 +22,12 @@ NAME = "user/large/m-Q4_K_M.gguf"
 CODE = """
 import dataclasses, json, sys
 from llama_widgets.errors import LlamaWidgetsError
-from llama_widgets.library import hub
+from llama_widgets.library import catalogue, hub
 from llama_widgets.library.references import parse
 reference = parse("hf:user/large")
 try:
     file = hub.lookup(reference, None)[0]
-    found = hub.header(file, None, vocabulary=json.loads(sys.argv[1]))
+    found = catalogue.header(file, None, vocabulary=json.loads(sys.argv[1]))
     print(json.dumps(dataclasses.asdict(found)))
 except Exception as error:
     translated = hub.translate(error, reference)
@@ -84,7 +84,7 @@ def test_a_hub_that_sends_only_whole_files(large: Hub) -> None:
     assert look(vocabulary=False)["values"]["llama.block_count"] == 1
     assert look(vocabulary=True) == {
         "code": "hub",
-        "message": "The hub sends m-Q4_K_M.gguf as a whole only, so it cannot be looked into.",
+        "message": "The server sends m-Q4_K_M.gguf as a whole only, so it cannot be looked into.",
     }
 
 

@@ -209,6 +209,17 @@ def test_a_gated_model_shows_its_files_and_says_how_to_get_access(shelf: Hub) ->
     assert lw.estimate(f"hf:{REPO}", token="hf_good").verdict == "fits"
 
 
+def test_a_file_at_an_address_of_its_own(shelf: Hub) -> None:
+    address = f"{shelf.cdn}/cdn/{REPO}/Qwen3-4B-Q8_0.gguf"
+    info = lw.info(address)
+    assert (info.model, info.quantisation, info.n_layer) == (address, "Q8_0", 16)
+    assert [file.model for file in info.files] == [address]
+    assert lw.estimate(address).total == lw.estimate(f"hf:{REPO}:Q8_0").total
+    shelf.fail(404, 9, where="/cdn/")
+    with pytest.raises(UnknownReferenceError):
+        lw.info(f"{shelf.cdn}/cdn/{REPO}/Qwen3-4B-Q4_K_M.gguf")
+
+
 def test_what_is_nowhere(shelf: Hub) -> None:
     for model, message in (
         ("hf:user/none", "knows no model"),
