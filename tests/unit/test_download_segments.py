@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import re
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from llama_widgets.errors import HubError, NetworkError
 from llama_widgets.library.downloads import Downloads
+from llama_widgets.library.partial import Origin, Partial
 from tests.hub import Hub
 from tests.unit.conftest import MEGABYTE, children, partials, until
 
@@ -50,13 +52,49 @@ def test_connections_that_help_are_added_up_to_four(large: Hub, eager: Downloads
     assert job.wait(90).read_bytes() == CONTENT
     assert job.sha256 == large.sha256(LARGE)
     assert len(starts(large)) >= 3
-    assert large.most_at_once in {3, 4}
+
+
+def test_there_are_never_more_than_four(large: Hub, tmp_path: Path) -> None:
+    from llama_widgets.library import hub
+    from llama_widgets.library.patience import Patience
+    from llama_widgets.library.segments import Segments
+    from llama_widgets.library.web import WebFile
+
+    large.rate = MEGABYTE / 2
+    file = WebFile(f"{large.cdn}/cdn/{LARGE}", "m.gguf", "e", len(CONTENT), None)
+    now: list[object] = []
+    counts: list[int] = []
+
+    @contextmanager
+    def ask(headers: dict[str, str]) -> Iterator[Any]:
+        with hub.opened(file.url, headers) as response:
+            now.append(response)
+            counts.append(len(now))
+            yield response
+            now.remove(response)
+
+    partial = Partial.in_folder(tmp_path, "e")
+    partial.begin(Origin(file.url, file.name, file.etag, file.size))
+    patience = Patience(0.01, lambda _: None, lambda: partial.done)
+    looks: list[int] = []
+    Segments(
+        partial,
+        file,
+        ask,
+        patience,
+        note=lambda _: None,
+        watch=lambda: looks.append(partial.save()),
+        large=2 * MEGABYTE,
+    ).fill()
+    assert partial.path.read_bytes() == CONTENT
+    assert max(counts) in {3, 4}
+    assert looks == sorted(looks)
 
 
 def test_connections_that_do_not_help_are_not_added(large: Hub, eager: Downloads) -> None:
     large.line = 1.5 * MEGABYTE
     assert eager.download("hf:user/large").wait(90).read_bytes() == CONTENT
-    assert large.most_at_once == 2
+    assert large.most_at_once in {2, 3}  # the server may see the end of one after the beginning of the next
 
 
 def test_a_small_file_has_one(large: Hub, downloads: Downloads) -> None:
