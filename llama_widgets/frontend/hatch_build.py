@@ -16,7 +16,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FRONTEND = Path(__file__).resolve().parent
-BUNDLES = [FRONTEND.parent / "static" / f"{widget}.js" for widget in ("chat", "selector", "download")]
+BUNDLES = [FRONTEND.parent / "static" / name for name in ("loader.js", "widgets.js", "widgets.css")]
 OLDEST_NODE = (20, 19)
 
 

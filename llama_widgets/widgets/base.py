@@ -1,19 +1,20 @@
-"""What all widgets here share: a bundle, an outbox, checked messages, errors that are shown and never printed."""
+"""What all widgets here share: their code, an outbox, checked messages, errors that are shown and never printed."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import anywidget
 import traitlets
+from ipywidgets import widget_serialization
 
-from ..errors import LlamaWidgetsError, ParameterError
+from ..errors import ParameterError
 from ..requests import error_event
 from ..wire import Message, decode, known
 from . import control
+from .bundle import Bundle, built, shared
 from .messages import FROM_VIEW, Pong
 from .publisher import Publisher
 
@@ -24,19 +25,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_STATIC = Path(__file__).parent.parent / "static"
 
-
-def bundle(name: str) -> str:
-    """Return a built file, which a checkout has only after it was installed.
-
-    Its text, as anywidget keeps every widget for good whose ``_esm`` is a path: it waits for the file to change.
-    """
-    path = _STATIC / name
-    if not path.is_file():
-        msg = f"The front-end file {name} is missing."
-        raise LlamaWidgetsError(msg, "It is built when the package is installed: pip install -e .")
-    return path.read_text(encoding="utf-8")
+def bundle(_name: str) -> str:
+    """Return nothing. The widgets still name files of their own; their code is now in ``bundle.py``'s."""
+    return ""
 
 
 class LlamaWidget(anywidget.AnyWidget):
@@ -47,7 +39,11 @@ class LlamaWidget(anywidget.AnyWidget):
     """
 
     _arguments: ClassVar[frozenset[str]] = frozenset()
+    _esm: str
+    _css: str
 
+    _bundle = traitlets.Instance(Bundle, allow_none=True, read_only=True).tag(sync=True, **widget_serialization)
+    _widget = traitlets.Unicode(read_only=True).tag(sync=True)
     error = traitlets.Dict(default_value=None, allow_none=True, read_only=True, help="What went wrong last.").tag(
         sync=True
     )
@@ -58,11 +54,22 @@ class LlamaWidget(anywidget.AnyWidget):
             if name.startswith("_") or name not in self.trait_names():
                 msg = f"{type(self).__name__} has no option {name!r}."
                 raise ParameterError(msg, known(name, sorted(self._options())))
+        self._esm = built("loader.js" if self._bundle else "widgets.js")
+        self._css = "" if self._bundle else built("widgets.css")
         self._publisher: Publisher | None = None  # until the comm is open, the state travels with its opening
         super().__init__(**traits)
         self._publisher = Publisher(self)
         self.on_msg(self._received)
         control.register(self)
+
+    @traitlets.default("_bundle")
+    def _find_bundle(self) -> Bundle | None:
+        return shared()
+
+    @traitlets.default("_widget")
+    def _find_widget(self) -> str:
+        """Return the name of the nearest class of ours: users may derive from them."""
+        return next(each.__name__ for each in type(self).__mro__ if each.__module__.startswith(__package__))
 
     @classmethod
     def _options(cls) -> list[str]:

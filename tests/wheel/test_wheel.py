@@ -17,7 +17,7 @@ import pytest
 import llama_widgets
 
 ROOT = Path(__file__).resolve().parents[2]
-BUDGET_KB = {"chat": 200, "selector": 30, "download": 30}
+BUDGET_KB = {"loader.js": 1, "widgets.js": 200, "widgets.css": 20}
 # With these, nothing can run or install Node.js packages: what is built here is built from what the sdist carries.
 NO_NODE = {"PATH": os.defpath, "npm_config_offline": "true", "npm_config_cache": os.devnull}
 
@@ -70,7 +70,7 @@ def clean_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_sdist_carries_sources_and_bundles(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {f"llama_widgets/static/{name}.js" for name in BUDGET_KB} <= names
+    assert {f"llama_widgets/static/{name}" for name in BUDGET_KB} <= names
     assert {"LICENSE", "README.md", "tests/__main__.py", "llama_widgets/frontend/package-lock.json"} <= names
     assert [name for name in names if "node_modules" in name or ".venv" in name] == []
 
@@ -78,9 +78,9 @@ def test_the_sdist_carries_sources_and_bundles(sdist: Path) -> None:
 def test_the_wheel_carries_the_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-        sizes = {name: archive.getinfo(f"llama_widgets/static/{name}.js").file_size for name in BUDGET_KB}
+        sizes = {name: archive.getinfo(f"llama_widgets/static/{name}").file_size for name in BUDGET_KB}
     static = {Path(name).name for name in names if name.startswith("llama_widgets/static/")}
-    assert static == {f"{name}.{kind}" for name in BUDGET_KB for kind in ("js", "css")}
+    assert static == set(BUDGET_KB)
     assert {name: size for name, size in sizes.items() if size > BUDGET_KB[name] * 1000} == {}
     info = f"llama_widgets-{llama_widgets.__version__}.dist-info"
     assert {name.partition("/")[0] for name in names} == {"llama_widgets", info}
@@ -105,7 +105,7 @@ def test_every_public_name_is_there(clean_python: Path, tmp_path: Path, order: i
 
 
 def test_a_widget_finds_its_bundle(clean_python: Path, tmp_path: Path) -> None:
-    code = "import llama_widgets as lw; print(len(lw.ChatPanel()._esm), len(lw.ChatPanel()._css))"
+    code = "import llama_widgets as lw; p = lw.ChatPanel(); print(*map(len, (p._esm, p._bundle.code, p._bundle.css)))"
     assert all(int(size) > 0 for size in run(clean_python, "-c", code, cwd=tmp_path).split())
 
 
