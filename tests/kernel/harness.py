@@ -95,11 +95,18 @@ class Kernel:
 
     # Comms
 
-    def open_comm(self, target: str, data: Message | None = None, *, subshell: str | None = None) -> str:
+    def open_comm(
+        self,
+        target: str,
+        data: Message | None = None,
+        *,
+        metadata: Message | None = None,
+        subshell: str | None = None,
+    ) -> str:
         """Open a comm on ``target`` as a front end does, and return its id."""
         comm_id = uuid.uuid4().hex
         content = {"comm_id": comm_id, "target_name": target, "data": data or {}}
-        self._send("comm_open", content, subshell)
+        self._send("comm_open", content, subshell, metadata)
         return comm_id
 
     def send(self, comm_id: str, data: Message, *, subshell: str | None = None) -> str:
@@ -211,8 +218,8 @@ class Kernel:
         self._client.shutdown(restart=restart)
         return process.wait(PATIENCE)  # raises if it hangs: killing it would hide that
 
-    def _send(self, kind: str, content: Message, subshell: str | None) -> str:
-        message = self._client.session.msg(kind, content)
+    def _send(self, kind: str, content: Message, subshell: str | None, metadata: Message | None = None) -> str:
+        message = self._client.session.msg(kind, content, metadata=metadata)
         if subshell is not None:
             message["header"]["subshell_id"] = subshell
         self._client.shell_channel.send(message)
