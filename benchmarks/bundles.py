@@ -1,25 +1,66 @@
-"""How large the built bundles are, minified, as each widget sends them."""
+"""How large the front end is, minified, and what fifty panels send of it: beside fifty that each carry all of it."""
 
 from __future__ import annotations
 
 import gzip
+import json
+import os
+import subprocess
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import llama_widgets
 from benchmarks.table import Row
+from benchmarks.wire import kernelspec
+from tests.kernel.harness import Kernel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LIMITS_KB = {"chat": 200, "selector": 30, "download": 30}
+LIMITS_KB = {"widgets.js": 200, "widgets.css": 20, "loader.js": 1}
+PANELS = 50
 
 
 def rows() -> Iterator[Row]:
-    """Yield a row per bundle."""
+    """Yield a row per built file, and two for the panels."""
     static = Path(llama_widgets.__file__).parent / "static"
     for name, limit in LIMITS_KB.items():
-        code = (static / f"{name}.js").read_bytes()
+        code = (static / name).read_bytes()
         size = len(code) / 1000
         zipped = len(gzip.compress(code)) / 1000
-        yield Row(f"bundle {name}.js (gzip {zipped:.0f})", "kB", size, limit=f"≤ {limit}", met=size <= limit)
+        yield Row(f"{name}, minified (gzip {zipped:.1f})", "kB", size, limit=f"≤ {limit}", met=size <= limit)
+
+    first, *others = _sent()
+    whole = sum((static / name).stat().st_size for name in ("widgets.js", "widgets.css")) / 1000
+    each = sum(others) / len(others)
+    bare = PANELS * whole
+    yield Row(
+        f"{PANELS} panels, all they open",
+        "kB",
+        first + sum(others),
+        bare,
+        "≤ 0.1 of bare",
+        first + sum(others) <= bare / 10,
+    )
+    yield Row("each panel beyond the first", "kB", each, whole, "≤ 10", each <= 10)
+
+
+def _sent() -> list[float]:
+    """Return the kilobytes that a kernel sends to open each of so many panels, as JSON."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["JUPYTER_PATH"] = str(kernelspec(Path(folder)))
+        kernel = Kernel("benchmark", cwd=folder, stderr=subprocess.DEVNULL)
+        try:
+            kernel.run("import llama_widgets as lw\npanels = []")
+            requests = [kernel.start("panels.append(lw.ChatPanel())") for _ in range(PANELS)]
+            for request in requests:
+                kernel.outcome(request)
+        finally:
+            kernel.close()
+            del os.environ["JUPYTER_PATH"]
+    opened = [message for message in kernel.received if message["msg_type"] == "comm_open"]
+    sizes = dict.fromkeys(requests, 0)
+    for message in opened:
+        sizes[message["parent_header"]["msg_id"]] += len(json.dumps(message, default=str))
+    return [size / 1000 for size in sizes.values()]
