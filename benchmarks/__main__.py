@@ -9,7 +9,21 @@ from __future__ import annotations
 import sys
 import traceback
 
-from benchmarks import aborts, bundles, decode, downloads, imports, kernel, listing, memory, stop, together, turns, wire
+from benchmarks import (
+    aborts,
+    bundles,
+    decode,
+    downloads,
+    estimates,
+    imports,
+    kernel,
+    listing,
+    memory,
+    stop,
+    together,
+    turns,
+    wire,
+)
 
 PARTS = {
     "decode": decode.rows,
@@ -20,6 +34,7 @@ PARTS = {
     "memory": memory.rows,
     "imports": imports.rows,
     "listing": listing.rows,
+    "estimates": estimates.rows,
     "downloads": downloads.rows,
     "wire": wire.rows,
     "stop": stop.rows,
