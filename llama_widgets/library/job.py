@@ -30,6 +30,8 @@ _RUNNING: tuple[State, ...] = ("waiting", "downloading", "verifying")
 _ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
 _RATE_SPAN = 5.0
 """Seconds over which the speed is averaged."""
+_SHORTEST_SPAN = 0.25
+"""Seconds before there is a speed: two reports may be heard right after one another."""
 _PACE_SPAN = 15.0
 """Seconds over which the speed is averaged that the time left is reckoned with, which should not jump about."""
 
@@ -283,7 +285,7 @@ class Job:
         while now - self._seen[0][0] > _RATE_SPAN:
             self._seen.popleft()
         then, done = self._seen[0]
-        self.rate = max(0, self.done - done) / (now - then) if now > then else None
+        self.rate = max(0, self.done - done) / (now - then) if now - then >= _SHORTEST_SPAN else None
         if self.rate is not None:
             # A mean of all at first, then one in which the past fades.
             self._paced_s = self._paced_s + passed if self._pace is not None else passed

@@ -72,8 +72,10 @@ def test_nothing_is_known_while_nothing_arrives(monkeypatch: pytest.MonkeyPatch)
     assert (clock.job.rate, clock.job.eta_s) == (None, None)
     clock.tell(500)
     assert (clock.job.rate, clock.job.eta_s) == (None, None)
-    clock.tell(1_000)
-    assert clock.job.rate
+    clock.tell(900, after=1e-6)  # reports that were held up come all at once, and say nothing of the speed
+    assert (clock.job.rate, clock.job.eta_s) == (None, None)
+    clock.tell(1_000, after=0.3)
+    assert clock.job.rate == pytest.approx(500 / 0.3, rel=0.01)
     assert clock.job.eta_s
     for _ in range(50):
         clock.tell(1_000)
@@ -110,7 +112,7 @@ def test_a_clock_that_is_set_back(
     figures = [figure for pair in seen for figure in pair if figure is not None]
     assert figures
     assert min(figures) >= 0
-    assert max(figures) < 100 * MEGABYTE
+    assert max(figures) < 3600 * MEGABYTE
 
 
 def test_a_slow_line_is_told_of_too(hub: Hub, downloads: Downloads) -> None:
