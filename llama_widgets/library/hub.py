@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import errno
 import re
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -178,7 +180,12 @@ def is_temporary(error: BaseException) -> bool:
 def retry_after(error: BaseException) -> float | None:
     """Return the seconds that the hub asks to wait, if it does."""
     text = error.response.headers.get("Retry-After", "") if isinstance(error, HfHubHTTPError) else ""
-    return float(text) if text.isdigit() else None
+    if text.isdigit():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
 
 
 def translate(error: BaseException, reference: Reference) -> LlamaWidgetsError:

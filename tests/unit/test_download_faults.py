@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from email.utils import formatdate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -301,6 +302,16 @@ def test_a_hub_that_wants_a_long_wait_is_not_waited_for(hub: Hub, downloads: Dow
     assert isinstance(error, HubError)
     assert "3600 seconds" in error.hint
     assert len(hub.requests) == 1
+
+
+def test_a_wait_that_is_told_as_a_date(hub: Hub, downloads: Downloads) -> None:
+    hub.fail(429, where="/cdn/", Retry_After=formatdate(0, usegmt=True))  # which is over
+    hub.fail(429, where="/cdn/", Retry_After="soon")
+    assert downloads.download("hf:user/repo:Q8_0").wait(60).exists()
+    hub.requests.clear()
+    hub.fail(429, times=1_000, where="/cdn/", Retry_After=formatdate(2**32, usegmt=True))
+    assert isinstance(failure(downloads), HubError)
+    assert len(hub.asked("GET", "/cdn/")) == 1
 
 
 def test_what_is_not_a_hub(hub: Hub, downloads: Downloads, monkeypatch: pytest.MonkeyPatch) -> None:
