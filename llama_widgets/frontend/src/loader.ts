@@ -53,7 +53,8 @@ export default () => {
         await ready;
         if (!props.signal.aborted) widget?.render(props);
       } catch (error) {
-        props.el.textContent = `llama_widgets cannot be shown: ${(error as Error).message}`;
+        console.error(error);
+        props.el.textContent = `llama_widgets: ${(error as Error).message}`;
       }
     },
   };

@@ -86,6 +86,7 @@ describe("the loader", () => {
   });
 
   it("says what to do where the code is gone, and tries again with the next widget", async () => {
+    vi.spyOn(console, "error").mockImplementation(() => {});
     let there = false;
     const bundle = new MockModel({ code: CODE, css: "" });
     const { widget } = kernel("a", async () => {
@@ -107,6 +108,7 @@ describe("the loader", () => {
   });
 
   it("says what to do where widgets cannot reach each other", async () => {
+    vi.spyOn(console, "error").mockImplementation(() => {});
     const model = new MockModel({ _bundle: `IPY_MODEL_v${versions}-a` });
     const [made, el] = [loader(), document.createElement("div")];
     await made.initialize({ model: model.as, signal: ending.signal } as never);
@@ -125,6 +127,21 @@ describe("the loader", () => {
     const drawn = view();
     arrive(new MockModel({ code: CODE, css: "" }).as);
     expect(await drawn).toBe("drawn ");
+  });
+
+  it("draws nothing into a view that was closed meanwhile", async () => {
+    let arrive = (_: unknown) => {};
+    const bundle = new Promise((done) => {
+      arrive = done;
+    });
+    const model = new MockModel({ _bundle: `IPY_MODEL_v${versions}-a` }, { manager: { get_model: () => bundle } });
+    const [made, el, closing] = [loader(), document.createElement("div"), new AbortController()];
+    const initialized = made.initialize({ model: model.as, signal: ending.signal } as never);
+    const drawn = made.render({ model: model.as, el, signal: closing.signal } as never);
+    closing.abort();
+    arrive(new MockModel({ code: CODE, css: "" }).as);
+    await Promise.all([initialized, drawn]);
+    expect(el.textContent).toBe("");
   });
 
   it("makes nothing of a widget that was closed meanwhile", async () => {
