@@ -115,7 +115,7 @@ class Job:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a widget shows, as plain data."""
-        names = ("id", "name", "model", "state", "done", "total", "rate", "eta_s")
+        names = ("id", "name", "model", "state", "done", "total", "rate", "eta_s", "note")
         with self._condition:
             error = self.error and {"code": self.error.code, "message": self.error.message, "hint": self.error.hint}
             return {name: getattr(self, name) for name in names} | {"error": error}

@@ -320,6 +320,7 @@ def test_a_job_as_plain_data(downloads: Downloads) -> None:
         "total": MEGABYTE,
         "rate": None,
         "eta_s": None,
+        "note": "",
         "error": None,
     }
 

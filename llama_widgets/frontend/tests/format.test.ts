@@ -1,8 +1,7 @@
 import { expect, it } from "vitest";
 import { contextUsed, footer } from "../src/chat/status";
-import { downloadText } from "../src/download/row";
-import { bytes, bytesOf, count, duration, percent, roughBytes, shortTime, speed } from "../src/format";
-import type { Download } from "../src/messages";
+import { downloadText, spoken } from "../src/download/row";
+import type { Download, Download } from "../src/messages";
 import { timings as readTimings, usage as readUsage } from "../src/protocol";
 
 it.each([
@@ -82,10 +81,25 @@ it("tells how far a download is", () => {
     total: 2_500_000_000,
     rate: 48_000_000,
     eta_s: 18.3,
+    note: "",
     error: null,
   };
   expect(downloadText(download)).toBe("1.62 of 2.50 GB · 48 MB/s · 18 s left");
   expect(downloadText({ ...download, state: "paused" })).toBe("1.62 of 2.50 GB · paused");
   expect(downloadText({ ...download, state: "done" })).toBe("2.50 GB · done");
   expect(downloadText({ ...download, total: null, eta_s: null })).toBe("1.62 GB · 48 MB/s");
+});
+
+it("says of a download each quarter and the end", () => {
+  const at = (done: number, state = "downloading") =>
+    spoken({ name: "m.gguf", state, done, total: 100 } as Download);
+  expect([0, 24, 25, 49, 50, 99].map((done) => at(done))).toEqual([
+    "",
+    "",
+    "m.gguf: 25 %",
+    "m.gguf: 25 %",
+    "m.gguf: 50 %",
+    "m.gguf: 75 %",
+  ]);
+  expect([at(30, "paused"), at(100, "done"), at(30, "cancelled")]).toEqual(["", "m.gguf is here", ""]);
 });

@@ -249,6 +249,7 @@ describe("what goes on", () => {
       total: 100,
       rate: null,
       eta_s: null,
+      note: "",
       error: null,
     } as const;
     await draw({ downloads: [download] });

@@ -30,11 +30,11 @@ export function downloadText({ state, done, total, rate, eta_s }: Download): str
   }
 }
 
-/** What a screen reader says: the states, and each quarter, not each tick. */
+/** What a screen reader says of its own accord: each quarter and the end, not each tick, nor what the user just did. */
 export function spoken({ name, state, done, total }: Download): string {
-  if (state !== "downloading") return `${name}: ${state}`;
-  const part = percent(done, total);
-  return part === null || part < 25 ? `${name}: downloading` : `${name}: ${part - (part % 25)} %`;
+  if (state === "done") return `${name} is here`;
+  const part = percent(done, total) ?? 0;
+  return state === "downloading" && part >= 25 ? `${name}: ${part - (part % 25)} %` : "";
 }
 
 function failure(error: Download["error"]): Failure | null {
@@ -47,7 +47,7 @@ interface RowProps {
 }
 
 export function DownloadRow({ download, send }: RowProps) {
-  const { id, name, state, done, total } = download;
+  const { id, name, state, done, total, note } = download;
   const label = useUniqueId();
   const text = downloadText(download);
   const order = (type: "pause" | "resume" | "abort" | "discard", word: string) => (
@@ -81,6 +81,7 @@ export function DownloadRow({ download, send }: RowProps) {
       {state !== "cancelled" && (total !== null || going || state === "verifying") && (
         <Bar name={name} percent={percent(done, total)} text={text} />
       )}
+      {going && note && <div class="lw-muted lw-small">{note}</div>}
       <Alert error={failure(download.error)} />
       <Spoken>{spoken(download)}</Spoken>
     </div>
