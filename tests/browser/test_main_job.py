@@ -26,7 +26,7 @@ def message_box(within: Locator) -> Locator:
     return within.get_by_role("textbox", name="Message")
 
 
-def button(within: Locator, name: str) -> Locator:
+def button(within: Locator, name: str | re.Pattern[str]) -> Locator:
     return within.get_by_role("button", name=name, exact=True)
 
 

@@ -88,8 +88,7 @@ export function ModelSelector({ model, send, inUse }: SelectorProps) {
   const go = (place: "here" | "hub") => {
     setPlace(place);
     setAt(-1);
-    if (place === "hub" && typed === null) setTyped("");
-    if (place === "here" && typed === "") setTyped(null);
+    setTyped(place === "hub" ? (typed ?? "") : null);
   };
   const type = (text: string) => {
     setTyped(text);
