@@ -26,11 +26,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def bundle(_name: str) -> str:
-    """Return nothing. The widgets still name files of their own; their code is now in ``bundle.py``'s."""
-    return ""
-
-
 class LlamaWidget(anywidget.AnyWidget):
     """A widget whose traits only the kernel writes and whose messages come as ``messages.py`` says.
 

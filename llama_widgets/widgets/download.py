@@ -9,7 +9,7 @@ import traitlets
 from ..errors import ParameterError
 from ..library import downloads
 from ..library.job import Job
-from .base import Coalesced, LlamaWidget, bundle
+from .base import Coalesced, LlamaWidget
 
 if TYPE_CHECKING:
     from .. import protocol as p
@@ -71,6 +71,4 @@ class DownloadProgress(Downloading):
     >>> lw.DownloadProgress(lw.download("hf:user/repo:Q4_K_M"))  # doctest: +SKIP
     """
 
-    _esm = bundle("download.js")
-    _css = bundle("download.css")
     _arguments = frozenset({"job"})

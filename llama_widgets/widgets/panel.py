@@ -12,7 +12,7 @@ from .. import protocol as p
 from ..chat.asking import Asking
 from ..chat.changes import Change, Rejected, Snapshot, ToolCall, TurnChanged
 from ..chat.conversation import Chat
-from .base import Coalesced, LlamaWidget, bundle
+from .base import Coalesced, LlamaWidget
 from .selector import ModelName, ModelSelector
 from .traits import AnswerTraits
 
@@ -67,8 +67,6 @@ class ChatPanel(Asking, AnswerTraits, LlamaWidget):
     Callbacks on traits that the conversation changes run on the worker's thread and must return soon.
     """
 
-    _esm = bundle("chat.js")
-    _css = bundle("chat.css")
     _arguments = frozenset({"model", "system", "messages", "worker"})
 
     model = ModelName("", help="The model that answers: a path or a reference.").tag(sync=True)

@@ -16,7 +16,7 @@ from ..options import LoadOptions
 from ..requests import new_id
 from ..wire import build
 from ..worker import Worker, shared
-from .base import Coalesced, bundle
+from .base import Coalesced
 from .browsing import Browsing, aside
 
 if TYPE_CHECKING:
@@ -60,8 +60,6 @@ class ModelSelector(Browsing):
         What the load of the model in memory warned of.
     """
 
-    _esm = bundle("selector.js")
-    _css = bundle("selector.css")
     _arguments = frozenset({"value", "folder", "worker"})
 
     value = ModelName("", help="The chosen model: a path or a reference.").tag(sync=True)

@@ -1,7 +1,8 @@
 import { expect, it } from "vitest";
 import { contextUsed, footer } from "../src/chat/status";
 import { downloadText, spoken } from "../src/download/row";
-import type { Download, Download } from "../src/messages";
+import { bytes, bytesOf, count, duration, percent, roughBytes, shortTime, speed } from "../src/format";
+import type { Download } from "../src/messages";
 import { timings as readTimings, usage as readUsage } from "../src/protocol";
 
 it.each([
@@ -91,8 +92,7 @@ it("tells how far a download is", () => {
 });
 
 it("says of a download each quarter and the end", () => {
-  const at = (done: number, state = "downloading") =>
-    spoken({ name: "m.gguf", state, done, total: 100 } as Download);
+  const at = (done: number, state = "downloading") => spoken({ name: "m.gguf", state, done, total: 100 } as Download);
   expect([0, 24, 25, 49, 50, 99].map((done) => at(done))).toEqual([
     "",
     "",
