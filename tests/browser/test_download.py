@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 FILE = "user/smol/Fetched-135M-Q4_K_M.gguf"
-PANEL = "import llama_widgets as lw\npanel = lw.ChatPanel()\npanel"
+PANEL = "import llama_widgets as lw\npanel = lw.ChatPanel(temperature=0)\npanel"
 
 
 @pytest.fixture(scope="module")
