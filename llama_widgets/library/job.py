@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+import shutil
 import threading
 import time
 from collections import deque
@@ -99,6 +100,17 @@ class Job:
         return max(0, self.total - self.done) / self._pace
 
     @property
+    def free_after(self) -> int | None:
+        """Bytes that will be free on its disk when it is done; None until it is known how large it is, and where."""
+        if self.total is None or not self._partials:
+            return None
+        try:
+            free = shutil.disk_usage(self._partials[0].path.parent).free
+        except OSError:
+            return None
+        return max(0, free + self.done - self.total)
+
+    @property
     def running(self) -> bool:
         """Whether it is at work, or waits for that."""
         return self.state in _RUNNING
@@ -115,7 +127,7 @@ class Job:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a widget shows, as plain data."""
-        names = ("id", "name", "model", "state", "done", "total", "rate", "eta_s", "note")
+        names = ("id", "name", "model", "state", "done", "total", "rate", "eta_s", "free_after", "note")
         with self._condition:
             error = self.error and {"code": self.error.code, "message": self.error.message, "hint": self.error.hint}
             return {name: getattr(self, name) for name in names} | {"error": error}

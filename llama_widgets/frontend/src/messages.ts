@@ -167,6 +167,8 @@ export interface Download {
   total: number | null;
   rate: number | null;
   eta_s: number | null;
+  /** Bytes that will be free on its disk. */
+  free_after: number | null;
   /** The last thing to know, such as that the hub asked to wait. */
   note: string;
   error: Failure | string | null;

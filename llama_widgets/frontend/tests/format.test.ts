@@ -82,13 +82,14 @@ it("tells how far a download is", () => {
     total: 2_500_000_000,
     rate: 48_000_000,
     eta_s: 18.3,
+    free_after: 212_000_000_000,
     note: "",
     error: null,
   };
-  expect(downloadText(download)).toBe("1.62 of 2.50 GB · 48 MB/s · 18 s left");
+  expect(downloadText(download)).toBe("1.62 of 2.50 GB · 48 MB/s · 18 s left · 212 GB free after");
   expect(downloadText({ ...download, state: "paused" })).toBe("1.62 of 2.50 GB · paused");
   expect(downloadText({ ...download, state: "done" })).toBe("2.50 GB · done");
-  expect(downloadText({ ...download, total: null, eta_s: null })).toBe("1.62 GB · 48 MB/s");
+  expect(downloadText({ ...download, total: null, eta_s: null, free_after: null })).toBe("1.62 GB · 48 MB/s");
 });
 
 it("says of a download each quarter and the end", () => {

@@ -249,6 +249,7 @@ describe("what goes on", () => {
       total: 100,
       rate: null,
       eta_s: null,
+      free_after: null,
       note: "",
       error: null,
     } as const;

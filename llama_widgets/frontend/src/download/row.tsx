@@ -1,12 +1,12 @@
 // One download: how far it is, and what can be done about it.
 
-import { byteRate, bytes, bytesOf, duration, percent } from "../format";
+import { byteRate, bytes, bytesOf, duration, percent, roughBytes } from "../format";
 import { useUniqueId } from "../hooks";
 import type { Download, Failure, FromView } from "../messages";
 import { Alert, Bar, Spoken } from "../ui";
 import { newId } from "../wire";
 
-export function downloadText({ state, done, total, rate, eta_s }: Download): string {
+export function downloadText({ state, done, total, rate, eta_s, free_after }: Download): string {
   const amount = bytesOf(done, total);
   switch (state) {
     case "waiting":
@@ -15,6 +15,7 @@ export function downloadText({ state, done, total, rate, eta_s }: Download): str
       const parts = [amount];
       if (rate !== null) parts.push(byteRate(rate));
       if (eta_s !== null) parts.push(`${duration(eta_s)} left`);
+      if (free_after !== null) parts.push(`${roughBytes(free_after)} free after`);
       return parts.join(" · ");
     }
     case "paused":
