@@ -77,8 +77,11 @@ def test_from_nothing_to_a_chat_and_back(page: Page, lab: Lab, hub: Hub, demo_mo
     page.keyboard.press("Enter")
     expect(out.get_by_text("paused", exact=False).first).to_be_visible()
 
-    # Come back with another kernel, and resume from where it was.
-    nb.restart_kernel()
+    # Close the notebook and its kernel, come back, and resume from where it was.
+    page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    page.goto("about:blank")
+    nb.open()
     nb.run(0)
     out = nb.output(0)
     button(out, "Resume").focus()
