@@ -27,7 +27,7 @@ Answer = Future[Any]
 class Enquiries:
     """Asks the hub. Everything can be called from any thread, and nothing here waits.
 
-    Nobody is told the answer to a question whose future was cancelled. A failure is not remembered.
+    Nobody is told the answer to a question whose future was cancelled. Failures and refusals are not remembered.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Enquiries:
         key = json.dumps([question, token, surroundings])
         with self._lock:
             at, known = self._known.get(key, (0.0, None))
-            if known is not None and time.monotonic() - at < GOOD_FOR_S and not _failed(known):
+            if known is not None and time.monotonic() - at < GOOD_FOR_S and not _refused(known):
                 return _another(known)
             if self._asker is None or self._asker.ended or self._asker.surroundings != surroundings:
                 if self._asker is not None:
@@ -77,8 +77,12 @@ class Enquiries:
         return _another(answer)
 
 
-def _failed(answer: Answer) -> bool:
-    return answer.done() and answer.exception() is not None
+def _refused(answer: Answer) -> bool:
+    """Return whether the hub did not tell all: access may be given, or the failure pass, at any moment."""
+    if not answer.done():
+        return False
+    found = None if answer.exception() else answer.result()
+    return found is None or (isinstance(found, dict) and found["reason"] is not None)
 
 
 def _another(answer: Answer) -> Answer:

@@ -253,6 +253,14 @@ def _refusal(error: HfHubHTTPError, reference: Reference) -> DownloadError:
         msg = f"The model hub knows no model {reference.repo}."
         hint = "Check the spelling. If it is private, log in with `hf auth login`, or pass token= to the download."
         return UnknownReferenceError(msg, hint)
+    if code == 401 and named is None and "Authorization" in error.response.request.headers:  # noqa: PLR2004
+        msg = "The model hub does not accept the token (401): it may have expired."
+        return GatedModelError(
+            msg, "Make a new one in your account's settings, then run `hf auth login`, or pass token=."
+        )
+    if not reference.repo:
+        msg = f"The model hub cannot search now: it says {code}."
+        return HubError(msg, f"Try again later; if HF_ENDPOINT names a mirror, it may not search. {_STILL_WORKS}")
     if isinstance(error, GatedRepoError) or code in {401, 403}:
         msg = f"The model hub does not give {reference.repo} to everyone: it answered {code}."
         hint = (

@@ -206,6 +206,8 @@ def test_a_gated_model_shows_its_files_and_says_how_to_get_access(shelf: Hub) ->
         lw.estimate(f"hf:{REPO}")
     assert "Three steps" in raised.value.hint
     assert lw.info(f"hf:{REPO}", token="hf_good").n_layer == 16
+    del shelf.gated[REPO]  # access was given: nobody waits for that longer than for the hub's answer
+    assert lw.info(f"hf:{REPO}").n_layer == 16
     assert lw.estimate(f"hf:{REPO}", token="hf_good").verdict == "fits"
 
 
@@ -232,6 +234,29 @@ def test_what_is_nowhere(shelf: Hub) -> None:
     with pytest.raises(lw.errors.ModelNotFoundError):
         lw.info("/no/such/file.gguf")
     assert len(shelf.requests) == before
+
+
+@pytest.mark.parametrize(
+    ("status", "token", "code", "words"),
+    [
+        (401, "hf_old", "gated", "does not accept the token"),
+        (403, None, "hub", "cannot search"),
+        (400, None, "hub", "cannot search"),
+    ],
+)
+def test_a_search_that_is_refused(shelf: Hub, status: int, token: str | None, code: str, words: str) -> None:
+    shelf.fail(status, 9, where="/api/models")
+    with pytest.raises(lw.LlamaWidgetsError, match=words) as raised:
+        lw.search("qwen3", token=token)
+    assert raised.value.code == code
+    assert raised.value.hint
+    assert "hf_old" not in f"{raised.value.message}{raised.value.hint}"
+
+
+def test_an_answer_of_something_else(shelf: Hub) -> None:
+    shelf.fail(200, 9, where="/api/models")
+    with pytest.raises(HubError, match="not one of a model hub"):
+        lw.search("qwen3")
 
 
 def test_a_token_stays_secret(shelf: Hub) -> None:
