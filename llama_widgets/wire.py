@@ -107,7 +107,8 @@ def _check(
         if isinstance(value, dict):
             return build(hint, value, where=name, error=ParameterError)
     elif not _fits(value, hint):
-        msg = f"{name!r} of {where} must be {_words(hint)}, not {_shown(value)}."
+        given = type(value).__name__ if spec.metadata.get("secret") else _shown(value)
+        msg = f"{name!r} of {where} must be {_words(hint)}, not {given}."
         raise error(msg, _default(spec))
     else:
         _check_range(value, spec, error)
