@@ -140,12 +140,20 @@ class Browsing(Downloading):
         return Deleted(request_id=message.request_id, freed=freed, dry_run=message.dry_run)
 
     def _on_delete_leftovers(self, message: DeleteLeftovers) -> None:
-        def delete(message: DeleteLeftovers) -> Deleted:
-            freed = sum(house.delete(leftover) for leftover in house.leftovers())
-            self._draw_fits()
-            return Deleted(request_id=message.request_id, freed=freed)
+        self._answer(message, self._delete_leftovers)
 
-        self._answer(message, delete)
+    def _delete_leftovers(self, message: DeleteLeftovers) -> Deleted:
+        """Delete as many as possible, and raise why one of them stays."""
+        freed, failure = 0, None
+        for leftover in house.leftovers():
+            try:
+                freed += house.delete(leftover)
+            except LlamaWidgetsError as error:
+                failure = error
+        self._draw_fits()
+        if failure is not None:
+            raise failure
+        return Deleted(request_id=message.request_id, freed=freed)
 
     def _on_abort(self, message: p.Abort) -> None:
         if (searched := self._searches.get(message.target)) is not None:

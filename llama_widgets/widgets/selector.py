@@ -11,7 +11,7 @@ import traitlets
 from .. import protocol as p
 from ..errors import ParameterError
 from ..library import downloads, local
-from ..library.references import model_text
+from ..library.references import model_text, parse
 from ..options import LoadOptions
 from ..requests import new_id
 from ..wire import build
@@ -184,6 +184,9 @@ class ModelSelector(Browsing):
         self.worker.submit(message, self._hear)
 
     def _on_download_model(self, message: p.DownloadModel) -> None:
+        if parse(message.model).path is not None:  # the browser cannot see that there is such a file
+            self._submit_load(p.LoadModel(request_id=message.request_id, model=message.model))
+            return
         self.show(error=None)
         self.worker.submit(message, self._hear_download)
 

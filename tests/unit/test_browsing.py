@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,8 @@ import pytest
 
 import llama_widgets as lw
 from llama_widgets.engines.scripted import ScriptedEngine
-from llama_widgets.library import downloads, enquiry
+from llama_widgets.errors import DeleteError
+from llama_widgets.library import downloads, enquiry, house
 from llama_widgets.worker import Worker
 from tests.engine import tiny
 from tests.unit.conftest import until
@@ -129,6 +131,41 @@ def test_a_model_is_deleted_after_it_was_said_what_that_frees(desk: Desk, tmp_pa
     assert not path.exists()
     until(lambda: str(path) not in [model["model"] for model in desk.selector.models])
     assert desk.ask("delete_model", model=str(path))["type"] == "error"
+
+
+def test_a_path_that_looks_like_a_reference_is_loaded(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "user/repo"
+    folder.mkdir(parents=True)
+    tiny.write(folder / "m.gguf")
+    monkeypatch.chdir(tmp_path)
+    desk.selector.handle({"type": "download_model", "request_id": "d", "model": "user/repo/m.gguf"})
+    assert until(lambda: desk.selector.loaded).endswith("m.gguf")
+    assert not downloads.shared().jobs
+
+
+def test_what_cannot_be_deleted_of_the_leftovers_is_told(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = tmp_path / "hf/hub/models--a--b/blobs"
+    blobs.mkdir(parents=True)
+    for name in "xy":
+        (blobs / f"{name * 64}.1234.incomplete").write_bytes(bytes(100))
+        os.utime(blobs / f"{name * 64}.1234.incomplete", (1e9, 1e9))
+    desk.selector.refresh()
+    assert until(lambda: desk.selector.leftovers.get("count")) == 2
+    delete = house.delete
+
+    def refuse(leftover: house.Leftover) -> int:
+        if "xxx" in leftover.path:
+            raise DeleteError("It is in use.", "Close what uses it.")
+        return delete(leftover)
+
+    monkeypatch.setattr(house, "delete", refuse)
+    answer = desk.ask("delete_leftovers")
+    assert (answer["type"], answer["message"]) == ("error", "It is in use.")
+    until(lambda: desk.selector.leftovers["count"] == 1)
 
 
 def test_a_paused_download_of_an_earlier_kernel_can_be_discarded(desk: Desk, hub: Hub, tmp_path: Path) -> None:

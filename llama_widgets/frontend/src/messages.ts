@@ -62,7 +62,9 @@ const hubModel = open({
   good_at: words,
   gated: or(flag, false),
   downloads: count,
+  likes: count,
   n_params: count,
+  updated: or(nullable(number()), null),
 });
 export type HubModel = ReturnType<typeof hubModel>;
 

@@ -21,7 +21,9 @@ const QWEN: HubModel = {
   good_at: "",
   gated: false,
   downloads: 1200,
+  likes: 34,
   n_params: 4_022_468_096,
+  updated: 1_746_792_000,
 };
 const [Q4, Q8] = ["Q4_K_M", "Q8_0"].map((quantisation) => ({
   model: `hf:Qwen/Qwen3-4B-GGUF/Qwen3-4B-${quantisation}.gguf`,
@@ -152,7 +154,7 @@ describe("searching", () => {
     await rest();
     await answer("search", { models: [{ ...QWEN, good_at: "Code and tools." }] });
     expect(rows()).toEqual([
-      "Qwen/Qwen3-4B-GGUFapache-2.0 · 4.02 billion parameters · 1,200 downloads a monthCode and tools.Show files",
+      "Qwen/Qwen3-4B-GGUFapache-2.0 · 4.02 billion parameters · 1,200 downloads a month · 34 likes · changed 9 May 2025Code and tools.Show files",
     ]);
     expect(status()).toBe("Good to begin with");
   });
@@ -187,6 +189,19 @@ describe("searching", () => {
     expect(rows()[0]).toContain("a/b");
   });
 
+  it("goes back to what was answered", async () => {
+    await found();
+    await type("other");
+    await rest();
+    const other = model.last("search")?.request_id;
+    await type("qwen3 4b");
+    await vi.waitFor(() => expect(model.last("abort")?.target).toBe(other));
+    model.receive({ type: "found", request_id: other, models: [] });
+    await settled();
+    expect(rows()).toHaveLength(1);
+    expect(status()).toBe("1 model, the most downloaded first");
+  });
+
   it("says when there is no network, and tries again", async () => {
     await draw();
     await click("Hub");
@@ -209,15 +224,24 @@ describe("searching", () => {
     expect(status()).toBe("The hub has no GGUF model called zzz.");
   });
 
-  it("takes a reference as one, and does not search for it", async () => {
+  it.each([
+    "hf:user/repo:Q4_K_M",
+    "user/repo:Q4_K_M@main",
+    "user/repo@main",
+    "user/repo/folder/file.gguf",
+    "https://example.org/file.gguf",
+  ])("takes %s as a reference, and does not search for it", async (text) => {
     await draw();
     await click("Hub");
     await rest();
     const before = model.sent.filter(({ type }) => type === "search").length;
-    await type("hf:user/repo:Q4_K_M");
+    await type(text);
     await press("Enter");
-    expect(model.last("download_model")?.model).toBe("hf:user/repo:Q4_K_M");
+    expect(model.last("download_model")?.model).toBe(text);
     expect(model.sent.filter(({ type }) => type === "search")).toHaveLength(before);
+    await click("On this machine (1)");
+    await type(text);
+    expect(button("Download")).toBeDefined();
   });
 });
 
@@ -240,6 +264,34 @@ describe("the files of a model", () => {
     await press("ArrowUp");
     await press("Enter");
     expect(rows()).toHaveLength(1);
+  });
+
+  it("that come above the row at hand leave Enter to it", async () => {
+    await found();
+    await type("two");
+    await rest();
+    await answer("search", { models: [QWEN, { ...QWEN, model: "hf:a/second" }] });
+    await press("ArrowDown");
+    await press("Enter");
+    await press("ArrowDown");
+    const second = box().getAttribute("aria-activedescendant");
+    await answer("look", looked());
+    expect(box().getAttribute("aria-activedescendant")).not.toBe(second); // it is further down now
+    await press("Enter");
+    expect(model.last("download_model")).toBeUndefined();
+    expect(model.last("look")?.model).toBe("hf:a/second");
+  });
+
+  it("that are too big are not downloaded by the keyboard either", async () => {
+    await found();
+    await press("ArrowDown");
+    await press("Enter");
+    await answer("look", looked());
+    await press("ArrowDown");
+    await press("ArrowDown");
+    await press("Enter");
+    expect(model.last("download_model")).toBeUndefined();
+    expect(button("Download")?.disabled).toBe(true);
   });
 
   it("that are here can be loaded", async () => {
@@ -297,6 +349,21 @@ describe("details", () => {
     expect(document.activeElement?.textContent).toBe("Close");
     await click("Close");
     expect(el.querySelector(".lw-details")).toBeNull();
+    expect(document.activeElement?.textContent).toBe("Details");
+  });
+
+  it("are of one model, also when an answer for another comes late", async () => {
+    const other = { ...SMOL, model: "/models/other.gguf", path: "/models/other.gguf", name: "Other" };
+    await draw({ models: [SMOL, other], value: SMOL.model });
+    await click("Details");
+    const late = model.last("look")?.request_id;
+    model.change({ value: other.model });
+    await settled();
+    await click("Details");
+    await vi.waitFor(() => expect(model.last("look")?.model).toBe(other.model));
+    model.receive({ type: "looked", request_id: late, ...looked({ info: { ...INFO, name: "The first" } }) });
+    await settled();
+    expect(el.querySelector(".lw-details")?.textContent).not.toContain("The first");
   });
 
   it("delete a model after saying what that frees", async () => {
@@ -310,6 +377,7 @@ describe("details", () => {
     expect(document.activeElement?.textContent).toBe("Keep it");
     await click("Keep it");
     expect(model.sent.filter(({ type }) => type === "delete_model")).toHaveLength(1);
+    expect(document.activeElement?.textContent).toBe("Delete model");
     await click("Delete model");
     await answer("delete_model", { freed: 98_300_000, dry_run: true });
     await click("Delete it");
@@ -335,4 +403,6 @@ it("offers to delete what other programs left, and asks once more", async () => 
   expect(model.last("delete_leftovers")).toBeUndefined();
   await click("Yes, delete");
   expect(model.last("delete_leftovers")).toBeDefined();
+  await refuse("delete_leftovers", "delete", "It is in use.");
+  expect(el.querySelector('[role="alert"]')?.textContent).toBe("It is in use. Do this.");
 });

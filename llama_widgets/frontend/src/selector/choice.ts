@@ -3,10 +3,14 @@
 
 import type { ModelEntry } from "../messages";
 
-/** Whether the text names something on the hub: "hf:user/repo:Q4_K_M", or the same without "hf:". */
+const NAME = "[a-z0-9][\\w.-]*";
+const REVISION = "(?:@[^\\s:@]+)?";
+/** "user/repo:Q4_K_M" or "user/repo/file.gguf", with a revision at either place; "folder/file.gguf" is a path. */
+const BARE = new RegExp(`^${NAME}/(?!${NAME}\\.gguf$)${NAME}${REVISION}(?::[\\w.-]+|/[^@]+\\.gguf)?${REVISION}$`, "i");
+
+/** Whether the text names something that can be downloaded: of the hub, with or without "hf:", or at an address. */
 export function isReference(text: string): boolean {
-  if (/^hf:/i.test(text)) return true;
-  return /^[a-z0-9][\w.-]*\/[a-z0-9][\w.-]*(?::[\w.-]+)?$/i.test(text) && !/\.gguf$/i.test(text);
+  return /^(?:hf:|https?:\/\/)/i.test(text) || BARE.test(text);
 }
 
 /** The rows that fit what is typed: all of its words, anywhere. */

@@ -168,8 +168,12 @@ function Deleting({ entry, ask, onDeleted }: DeletingProps) {
   const [freed, setFreed] = useState<number | null>(null);
   const [failure, setFailure] = useState<Failure | null>(null);
   const keep = useRef<HTMLButtonElement>(null);
+  const first = useRef<HTMLButtonElement>(null);
+  const asked = useRef(false);
   useEffect(() => {
     if (freed !== null) keep.current?.focus();
+    else if (asked.current) first.current?.focus(); // the button that had the focus is gone
+    asked.current = freed !== null;
   }, [freed]);
   const remove = async (dry_run: boolean) => {
     setFailure(null);
@@ -188,7 +192,7 @@ function Deleting({ entry, ask, onDeleted }: DeletingProps) {
       <Alert error={failure} />
       <div class="lw-row">
         {freed === null ? (
-          <button type="button" class="lw-button" onClick={() => remove(true)}>
+          <button ref={first} type="button" class="lw-button" onClick={() => remove(true)}>
             Delete model
           </button>
         ) : (

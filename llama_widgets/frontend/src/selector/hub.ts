@@ -77,10 +77,16 @@ export function useHub(ask: Ask, send: (message: FromView) => void, text: string
   };
 
   useEffect(() => {
+    if (shown && text === hub.text) {
+      // These words are answered: what is asked since then, for others, is not wanted any more.
+      if (last.current) send({ type: "abort", request_id: newId(), target: last.current });
+      last.current = "";
+      change({ searching: false });
+    }
     if (!shown || text === hub.text) return undefined;
     const timer = setTimeout(() => search(text), text ? PAUSE_MS : 0);
     return () => clearTimeout(timer);
-  }, [shown, text]);
+  }, [shown, text, hub.text]);
 
   return [hub, { search, toggle, look }];
 }

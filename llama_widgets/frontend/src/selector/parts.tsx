@@ -5,7 +5,7 @@ import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { bytes, percent } from "../format";
 import { useTraits, useUniqueId } from "../hooks";
-import type { FromView, ModelEntry, SelectorTraits } from "../messages";
+import type { Failure, FromView, ModelEntry, SelectorTraits } from "../messages";
 import { Alert, Bar } from "../ui";
 import { newId } from "../wire";
 import type { Ask } from "./ask";
@@ -89,11 +89,13 @@ export function HubStatus({ hub, words, actions, onDetails }: HubStatusProps) {
 export function Leftovers({ model, ask }: { model: AnyModel<SelectorTraits>; ask: Ask }) {
   const { leftovers } = useTraits(model, "leftovers");
   const [sure, setSure] = useState(false);
+  const [failure, setFailure] = useState<Failure | null>(null);
   const { count = 0, size = 0 } = leftovers ?? {};
   if (!count) return <span class="lw-grow" />;
   const remove = () => {
     setSure(false);
-    ask({ type: "delete_leftovers", request_id: newId() }).catch(() => undefined); // those that stay are shown again
+    setFailure(null);
+    ask({ type: "delete_leftovers", request_id: newId() }).catch(setFailure);
   };
   return (
     <span class="lw-grow lw-muted">
@@ -101,6 +103,7 @@ export function Leftovers({ model, ask }: { model: AnyModel<SelectorTraits>; ask
       <button type="button" class="lw-quiet" onClick={() => (sure ? remove() : setSure(true))}>
         {sure ? "Yes, delete" : "Delete"}
       </button>
+      <Alert error={failure} />
     </span>
   );
 }

@@ -46,6 +46,11 @@ export function nameOfRow(row: Row): string {
   }
 }
 
+/** Whether a file of the hub would not fit into memory, so that there is no use in downloading it. */
+export function isTooBig({ file, here }: Extract<Row, { kind: "file" }>): boolean {
+  return here === undefined && file.fit?.verdict === "too big";
+}
+
 /** The file's name within a reference. */
 export function fileOf(model: string): string {
   return model.split("/").at(-1) ?? model;

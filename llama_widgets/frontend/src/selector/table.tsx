@@ -2,10 +2,10 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { bytes, count, roughBytes, roughCount, shortContext } from "../format";
+import { bytes, count, day, roughBytes, roughCount, shortContext } from "../format";
 import type { Fit, ModelEntry } from "../messages";
 import { folderOf } from "./choice";
-import { fileOf, nameOfRow, type Row } from "./rows";
+import { fileOf, isTooBig, nameOfRow, type Row } from "./rows";
 
 /** What the buttons of the rows do. */
 export interface RowActions {
@@ -128,6 +128,8 @@ function RepoRow(props: Of<"repo">) {
     found.licence,
     found.n_params ? `${roughCount(found.n_params)} parameters` : "",
     found.downloads ? `${count(found.downloads)} downloads a month` : "",
+    found.likes ? `${count(found.likes)} likes` : "",
+    found.updated ? `changed ${day(found.updated)}` : "",
     found.gated ? "needs a token" : "",
   ];
   return (
@@ -146,7 +148,6 @@ function FileRow(props: Of<"file">) {
   const { row, used, busy, load, unload, download } = props;
   const { file, here, token } = row;
   const isUsed = here !== undefined && here.path === used;
-  const tooBig = file.fit?.verdict === "too big";
   return (
     <Line {...props}>
       <td class="lw-file">
@@ -165,7 +166,7 @@ function FileRow(props: Of<"file">) {
           onClick={() => (isUsed ? unload() : load(here.model))}
         />
       ) : (
-        <Action word="Download" name={nameOfRow(row)} disabled={tooBig} onClick={() => download(file.model)} />
+        <Action word="Download" name={nameOfRow(row)} disabled={isTooBig(row)} onClick={() => download(file.model)} />
       )}
     </Line>
   );

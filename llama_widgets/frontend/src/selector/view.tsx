@@ -1,7 +1,7 @@
 // Choosing a model: one of those on this machine, or one of the hub; by its name, a path or a reference.
 
 import type { AnyModel } from "@anywidget/types";
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { DownloadList } from "../download/row";
 import { useTraits, useUniqueId } from "../hooks";
 import type { FromView, ModelEntry, SelectorTraits } from "../messages";
@@ -13,7 +13,7 @@ import { isReference, labelOf, matching, nameOf, target } from "./choice";
 import { Details } from "./details";
 import { useHub } from "./hub";
 import { HubStatus, Leftovers, Loading, NothingHere, Place } from "./parts";
-import { type Row, rowsHere, rowsOfHub } from "./rows";
+import { isTooBig, type Row, rowsHere, rowsOfHub } from "./rows";
 import { Table } from "./table";
 
 interface SelectorProps {
@@ -41,21 +41,24 @@ export function ModelSelector({ model, send, inUse }: SelectorProps) {
   const [place, setPlace] = useState<"here" | "hub">("here");
   /** What is typed; `null` while the box shows the chosen model. */
   const [typed, setTyped] = useState<string | null>(null);
-  /** The row that the arrow keys are at. */
-  const [at, setAt] = useState(-1);
+  /** The key of the row that the arrow keys are at: its number changes when others come before it. */
+  const [active, setActive] = useState<string | null>(null);
   const [detailed, setDetailed] = useState<string | null>(null);
   /** Tokens that were typed here, by their repository. They go with downloads, and are kept nowhere else. */
   const [tokens, setTokens] = useState<Record<string, string>>({});
+  const opener = useRef<HTMLButtonElement>(null);
   const grid = useUniqueId();
   const onHub = place === "hub";
   const words = onHub && typed !== null && !isReference(typed.trim()) ? typed.trim() : "";
   const [hub, hubActions] = useHub(ask, send, words, onHub);
   const rows = onHub ? rowsOfHub(hub, models) : rowsHere(models, fits, typed);
+  const at = active === null ? -1 : rows.findIndex(({ key }) => key === active);
   const row = rows[at];
   const chosen = onHub ? modelOf(row) || reference(typed) : target(typed, entryOf(row), models, value);
   const used = inUse ?? loaded;
   const isUsed = chosen !== "" && loadedEntry(models, used)?.model === chosen;
   const download = isReference(chosen) && !models.some((entry) => entry.model === chosen);
+  const tooBig = download && row?.kind === "file" && isTooBig(row);
   const shown = at >= 0 ? at : onHub ? -1 : rows.findIndex(({ key }) => key === value);
 
   const start = (type: "choose" | "load_model" | "download_model", name: string) => {
@@ -64,7 +67,7 @@ export function ModelSelector({ model, send, inUse }: SelectorProps) {
   };
   const done = () => {
     setTyped(null);
-    setAt(-1);
+    setActive(null);
   };
   const choose = (name: string) => {
     if (name !== value) start("choose", name);
@@ -77,22 +80,23 @@ export function ModelSelector({ model, send, inUse }: SelectorProps) {
   };
   const enter = () => {
     if (row?.kind === "repo") hubActions.toggle(row.found.model);
-    else act(download ? "download_model" : "load_model", chosen);
+    else if (!tooBig) act(download ? "download_model" : "load_model", chosen);
   };
   const unload = () => send({ type: "unload_model", request_id: newId() });
   const chooseRow = (row: Row) => {
-    setAt(onHub ? rows.indexOf(row) : -1);
+    setActive(onHub ? row.key : null);
     if (row.kind === "here") choose(row.entry.model);
     else if (row.kind === "repo") hubActions.toggle(row.found.model);
   };
   const go = (place: "here" | "hub") => {
     setPlace(place);
-    setAt(-1);
+    setActive(null);
     setTyped(place === "hub" ? (typed ?? "") : null);
   };
   const type = (text: string) => {
     setTyped(text);
-    setAt(!onHub && text.trim() && !isPath(text) && matching(models, text).length > 0 ? 0 : -1);
+    const first = !onHub && text.trim() && !isPath(text) ? matching(models, text)[0] : undefined;
+    setActive(first?.model ?? null);
   };
   const about = onHub ? (row ? modelOf(row) : "") || (row?.kind === "repo" ? row.found.model : "") : chosen;
 
@@ -105,7 +109,7 @@ export function ModelSelector({ model, send, inUse }: SelectorProps) {
           text={typed ?? (onHub ? "" : labelOf(models, value))}
           placeholder={onHub ? "Search the hub, such as qwen3 4b" : "A name, a path, or hf:user/repo:Q4_K_M"}
           onType={type}
-          onMove={(by) => setAt(Math.max(-1, Math.min(at + by, rows.length - 1)))}
+          onMove={(by) => setActive(rows[Math.min(at + by, rows.length - 1)]?.key ?? null)}
           onEnter={enter}
           onEscape={typed === null && at < 0 ? undefined : done}
         />
@@ -116,7 +120,12 @@ export function ModelSelector({ model, send, inUse }: SelectorProps) {
           Hub
         </Place>
         {download && (
-          <button type="button" class="lw-button lw-primary" onClick={() => act("download_model", chosen)}>
+          <button
+            type="button"
+            class="lw-button lw-primary"
+            disabled={tooBig}
+            onClick={() => act("download_model", chosen)}
+          >
             Download
           </button>
         )}
@@ -158,7 +167,7 @@ export function ModelSelector({ model, send, inUse }: SelectorProps) {
       )}
       <div class="lw-foot lw-row lw-small">
         <Leftovers model={model} ask={ask} />
-        <button type="button" class="lw-quiet" disabled={!about} onClick={() => setDetailed(about)}>
+        <button ref={opener} type="button" class="lw-quiet" disabled={!about} onClick={() => setDetailed(about)}>
           Details
         </button>
         <button type="button" class="lw-quiet" onClick={() => send({ type: "refresh", request_id: newId() })}>
@@ -167,6 +176,7 @@ export function ModelSelector({ model, send, inUse }: SelectorProps) {
       </div>
       {detailed !== null && (
         <Details
+          key={detailed}
           model={detailed}
           here={models.find((entry) => entry.model === detailed)}
           ask={ask}
@@ -175,7 +185,10 @@ export function ModelSelector({ model, send, inUse }: SelectorProps) {
             setTokens({ ...tokens, [repoOf(detailed)]: token });
             hubActions.look(`hf:${repoOf(detailed)}`, token);
           }}
-          onClose={() => setDetailed(null)}
+          onClose={() => {
+            setDetailed(null);
+            opener.current?.focus();
+          }}
         />
       )}
       <DownloadList downloads={downloads} send={send} />
