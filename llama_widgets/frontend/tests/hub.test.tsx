@@ -344,8 +344,14 @@ describe("details", () => {
     const text = el.querySelector(".lw-details")?.textContent ?? "";
     for (const part of ["qwen3", "4.02 billion", "40,960 tokens", "apache-2.0", "9 May 2025", "{{ messages }}"])
       expect(text).toContain(part);
-    const chart = [...el.querySelectorAll(".lw-chart tr")].map((row) => row.textContent);
-    expect(chart).toEqual(["2kfits · 2.9 GB", "8kfits · 3.7 GB", "40ktoo big · needs 8.3 GB"]);
+    const chart = [...el.querySelectorAll(".lw-chart tr")].map((row) =>
+      [...row.children].map((cell) => cell.textContent),
+    );
+    expect(chart).toEqual([
+      ["2k", "weights 2.50 GB, cache 287 MB, computing 100 MB", "fits · 2.9 GB"],
+      ["8k", "weights 2.50 GB, cache 1.15 GB, computing 100 MB", "fits · 3.7 GB"],
+      ["40k", "weights 2.50 GB, cache 5.73 GB, computing 100 MB", "too big · needs 8.3 GB"],
+    ]);
     expect(document.activeElement?.textContent).toBe("Close");
     await click("Close");
     expect(el.querySelector(".lw-details")).toBeNull();

@@ -104,6 +104,9 @@ function Facts({ looked: { info }, here }: { looked: Looked; here: ModelEntry | 
   );
 }
 
+const parts = ({ weights, cache, compute }: Estimate) =>
+  `weights ${bytes(weights)}, cache ${bytes(cache)}, computing ${bytes(compute)}`;
+
 /** What the model takes at several sizes of the context, beside what is free. */
 function Chart({ estimates }: { estimates: readonly Estimate[] }) {
   const free = estimates[0]?.free ?? 0;
@@ -116,10 +119,8 @@ function Chart({ estimates }: { estimates: readonly Estimate[] }) {
         {estimates.map((each) => (
           <tr key={each.n_ctx}>
             <th scope="row">{shortContext(each.n_ctx)}</th>
-            <td
-              class="lw-bars"
-              title={`weights ${bytes(each.weights)}, cache ${bytes(each.cache)}, computing ${bytes(each.compute)}`}
-            >
+            <td class="lw-bars" title={parts(each)}>
+              <span class="lw-hidden">{parts(each)}</span>
               <i class="lw-weights" style={{ width: part(each.weights) }} />
               <i class="lw-cache" style={{ width: part(each.cache + each.compute) }} />
               <i class="lw-free" style={{ insetInlineStart: part(free) }} />
