@@ -159,3 +159,29 @@ def test_without_a_network_it_says_so_and_what_is_here_still_works(page: Page, l
     button(out, re.compile("On this machine")).click()
     expect(out.get_by_role("alert")).to_have_count(0)
     expect(out.get_by_role("grid", name="Models on this machine")).to_contain_text("comes with the demo")
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_320_pixels_are_enough(page: Page, lab: Lab, theme: str) -> None:
+    nb = opened(page, lab)
+    nb.use_theme(theme)
+    page.evaluate("window.jupyterapp.shell.collapseLeft()")
+    page.set_viewport_size({"width": 400, "height": 900})
+    nb.run(0)
+    out = nb.output(0)
+    button(out, "Hub").click()
+    model_box(out).fill("smollm2 135m")
+    button(out, f"Show files {REPO}").click()
+    button(out, f"Download {FILE}").wait_for()
+    model_box(out).press("ArrowDown")
+    model_box(out).press("ArrowDown")
+    button(out, "Details").click()
+    expect(out.get_by_role("region").get_by_role("table")).to_contain_text("8k")
+    room = out.get_by_role("region").bounding_box()
+    assert room is not None
+    assert room["width"] <= 320
+    for part in [model_box(out), *out.get_by_role("button").all(), *out.get_by_role("row").all()]:
+        box = part.bounding_box()
+        assert box is not None
+        assert room["x"] <= box["x"]
+        assert box["x"] + box["width"] <= room["x"] + room["width"] + 1, part
