@@ -17,14 +17,29 @@ _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: 
 _STRING, _ARRAY = 8, 9
 UINT32, FLOAT32 = 4, 6
 TOKENS = "tokenizer.ggml.tokens"
+_VOCABULARY = "tokenizer."
 _MOST_DIMENSIONS = 4
-# No model comes near these, and what claims more is refused before it can take memory or time. A vocabulary of 262,144
-# tokens and its merges are 0.8 million items in 16 MB.
+# No model comes near these, and what claims more is refused before it can take memory or time: all that is read stays
+# below 64 MB and a second. A vocabulary of 262,144 tokens and its merges are 0.8 million texts in 16 MB; the largest
+# models have some 1,100 tensors, and all have less than 200 keys.
 _LONGEST = 2**26
-_LONGEST_TEXT = 2**22
+_LONGEST_HEAD = 2**19
+"""Bytes before the vocabulary, where no more than that is wanted; pieces that get larger come to less than 1 MB."""
+_LONGEST_LOOK = 24 * 2**20
+"""Bytes in all, where no more than that is wanted and the vocabulary is in the way."""
+_LONGEST_KEY = 2**10
+_LONGEST_NAME = 63  # GGML_MAX_NAME of ggml.h, without the byte that ends it
+_MOST_TEXT = 2**22
+"""Bytes of keys and texts that are kept; one of 4 MB can take 20 MB while it is decoded."""
+_MOST_KEYS = 2**14
+_MOST_TENSORS = 2**15
 _MOST_ITEMS = 2**20
-_SHORT = 1024
+"""Texts in arrays."""
+_SHORT = 512
 """Numbers of an array that is read and not passed over, as those with one for each layer are."""
+_MOST_SHORT = 2**16
+"""Numbers in such arrays; those behind them are passed over."""
+_BLOCK = 2**16
 
 
 class Readable(Protocol):
@@ -37,7 +52,7 @@ class Readable(Protocol):
         """Pass over ``offset`` bytes; ``whence`` is ``os.SEEK_CUR``."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Array:
     """An array that was passed over: the ``enum gguf_type`` of its items, and how many there are."""
 
@@ -45,7 +60,7 @@ class Array:
     count: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tensor:
     """Shape, the fastest dimension first as in llama.cpp, and ``enum ggml_type``."""
 
@@ -94,22 +109,25 @@ def parse(file: Readable, size: int, name: str, *, vocabulary: bool = True) -> H
     Raises
     ------
     InvalidModelError
-        If it cannot be read to its end, or claims what no model has: then at most 64 MiB were read.
+        If it cannot be read to its end, or claims what no model has: then at most 64 MiB were read, and without the
+        vocabulary 512 KiB before it and 24 MiB in all.
     """
-    reader = _Reader(name, file, size)
+    reader = _Reader(name, file, size, _LONGEST if vocabulary else _LONGEST_HEAD)
     n_tensors, n_values = reader.begin()
     header = Header()
     for _ in range(n_values):
-        key, kind = reader.string(), reader.number("I")
+        key, kind = reader.key()
+        if key.startswith(_VOCABULARY) and not vocabulary:
+            reader.longest = _LONGEST_LOOK
         tokens = key == TOKENS and not vocabulary and _knows_shape(header.values)
         header.values[key], header.kinds[key] = reader.value(kind, pass_over=not tokens), kind
         if tokens:
             return header
-    for _ in range(n_tensors):
-        tensor = reader.string()
+    for _ in range(n_tensors if vocabulary else 0):
+        tensor = reader.name()
         shape = reader.shape()
-        header.tensors[tensor] = Tensor(shape, reader.number("I"))
-        reader.number("Q")  # where its data are
+        kind, _offset = reader.numbers("IQ")
+        header.tensors[tensor] = Tensor(shape, kind)
     return header
 
 
@@ -123,7 +141,7 @@ def find(path: Path, *keys: str) -> dict[str, Any]:
     with path.open("rb") as file:
         reader = _Reader(path.name, file, os.fstat(file.fileno()).st_size)
         for _ in range(reader.begin()[1]):
-            key, kind = reader.string(), reader.number("I")
+            key, kind = reader.key()
             if key in keys:
                 found[key] = reader.value(kind, pass_over=len(found) + 1 < len(keys))
                 if len(found) == len(keys):
@@ -134,11 +152,15 @@ def find(path: Path, *keys: str) -> dict[str, Any]:
 
 
 class _Reader:
-    def __init__(self, name: str, file: Readable, size: int) -> None:
+    def __init__(self, name: str, file: Readable, size: int, longest: int = _LONGEST) -> None:
+        self.longest = longest
         self._name = name
         self._file = file
-        self._left = min(size, _LONGEST)
+        self._size = size
+        self._at = 0
+        self._text = _MOST_TEXT
         self._items = _MOST_ITEMS
+        self._short = _MOST_SHORT
 
     def begin(self) -> tuple[int, int]:
         """Read what a GGUF file begins with; return how many tensors and values there are."""
@@ -147,57 +169,89 @@ class _Reader:
         version = self.number("I")
         if version not in (2, 3):
             raise self._damaged(f"its version is {version}")
-        return self._count(), self._count()
+        n_tensors, n_values = self.numbers("QQ")
+        if n_tensors > _MOST_TENSORS:
+            raise self._damaged(f"it claims to have {n_tensors:,} tensors")
+        if n_values > _MOST_KEYS:
+            raise self._damaged(f"it claims to have {n_values:,} keys")
+        return n_tensors, n_values
+
+    def key(self) -> tuple[str, int]:
+        """Read a key and the type of its value."""
+        return self._string(_LONGEST_KEY, "a key"), self.number("I")
+
+    def name(self) -> str:
+        """Read the name of a tensor."""
+        length = self.number("Q")
+        if length > _LONGEST_NAME:
+            raise self._damaged(f"the name of a tensor has {length:,} bytes")
+        return self._take(length).decode("utf-8", "replace")
 
     def value(self, kind: int, *, pass_over: bool = True) -> Any:  # noqa: ANN401 - whatever the file holds
         if kind in _NUMBERS:
             return self.number(_NUMBERS[kind])
         if kind == _STRING:
-            return self.string()
+            return self._string(_MOST_TEXT, "a text")
         if kind != _ARRAY:
             raise self._damaged(f"there is no type {kind}")
-        array = Array(self.number("I"), self.number("Q"))
-        if array.kind in _NUMBERS and array.count <= _SHORT:
-            letters = f"<{array.count}{_NUMBERS[array.kind]}"
-            return struct.unpack(letters, self._take(struct.calcsize(letters)))
+        array = Array(*self.numbers("IQ"))
+        if array.kind in _NUMBERS and array.count <= min(_SHORT, self._short):
+            self._short -= array.count
+            return self.numbers(f"{array.count}{_NUMBERS[array.kind]}")
+        if array.kind == _STRING or not pass_over:
+            self._items -= array.count
+            if self._items < 0:
+                raise self._damaged(f"it claims to list {array.count:,} texts")
         if pass_over:
             self._pass_over(array)
         return array
 
     def number(self, letter: str) -> Any:  # noqa: ANN401 - int, float or bool
-        return struct.unpack(f"<{letter}", self._take(struct.calcsize(letter)))[0]
+        return self.numbers(letter)[0]
 
-    def string(self) -> str:
-        length = self.number("Q")
-        if length > _LONGEST_TEXT:
-            raise self._damaged(f"a text has {length:,} bytes")
-        return self._take(length).decode("utf-8", "replace")
+    def numbers(self, letters: str) -> tuple[Any, ...]:
+        letters = f"<{letters}"
+        return struct.unpack(letters, self._take(struct.calcsize(letters)))
 
     def shape(self) -> tuple[int, ...]:
         count = self.number("I")
         if count > _MOST_DIMENSIONS:
             raise self._damaged(f"a tensor has {count} dimensions")
-        return tuple(self.number("Q") for _ in range(count))
+        return self.numbers(f"{count}Q")
+
+    def _string(self, longest: int, what: str) -> str:
+        length = self.number("Q")
+        if length > longest:
+            raise self._damaged(f"{what} has {length:,} bytes")
+        self._text -= length
+        if self._text < 0:
+            raise self._damaged(f"its texts have more than {_MOST_TEXT:,} bytes")
+        return self._take(length).decode("utf-8", "replace")
 
     def _pass_over(self, array: Array) -> None:
         if array.kind in _NUMBERS:
-            self._skip(array.count * struct.calcsize(_NUMBERS[array.kind]))
+            self._skip(array.count * struct.calcsize(f"<{_NUMBERS[array.kind]}"))
         elif array.kind == _STRING:
-            self._spend(array.count)
-            for _ in range(array.count):
-                self._skip(self.number("Q"))
+            self._pass_over_texts(array.count)
         else:
             raise self._damaged(f"there are no arrays of type {array.kind}")
 
-    def _count(self) -> int:
-        count = int(self.number("Q"))
-        self._spend(count)
-        return count
-
-    def _spend(self, items: int) -> None:
-        self._items -= items
-        if self._items < 0:
-            raise self._damaged("it claims to list millions of things")
+    def _pass_over_texts(self, count: int) -> None:
+        """Read blocks instead of each length: what is left has eight bytes a text at least, so none ends behind it."""
+        length_of = struct.Struct("<Q").unpack_from
+        while count:
+            block = self._take(min(8 * count, _BLOCK))
+            at = 0
+            while at <= len(block) - 8:
+                at += 8 + length_of(block, at)[0]
+                count -= 1
+            if at < len(block):  # within the length of a text
+                rest = self._take(at + 8 - len(block))
+                at += 8 + length_of(block[at:] + rest)[0]
+                count -= 1
+                self._skip(at - len(block) - len(rest))
+            else:
+                self._skip(at - len(block))
 
     def _take(self, count: int) -> bytes:
         self._pass(count)
@@ -211,9 +265,14 @@ class _Reader:
         self._file.seek(count, os.SEEK_CUR)
 
     def _pass(self, count: int) -> None:
-        if count > self._left:
+        self._at += count
+        if self._at > self._size:
             raise self._damaged("it ends within its header")
-        self._left -= count
+        if self._at > self.longest:
+            raise self._damaged(f"there are more than {self.longest:,} bytes before {self._behind()}")
+
+    def _behind(self) -> str:
+        return "its vocabulary" if self.longest == _LONGEST_HEAD else "the end of its header"
 
     def _damaged(self, why: str) -> InvalidModelError:
         msg = f"{self._name} is cut short or damaged: {why}."

@@ -17,12 +17,14 @@ from llama_widgets.errors import InvalidModelError
 from tests.engine import tiny
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 MOST_BYTES = 64 * 2**20
-MOST_CALLS = 4_000_000
-"""Of a file's ``read`` and ``seek``: some 0.2 s in C, and what is claimed could ask for 10^18."""
-STRING, ARRAY = 8, 9
+MOST_CALLS = 250_000
+"""Of a file's ``read`` and ``seek``: five for each tensor, six for each key, a few thousand for texts in arrays."""
+MOST_TENSORS, MOST_KEYS, MOST_ITEMS, MOST_SHORT, MOST_TEXT = 2**15, 2**14, 2**20, 2**16, 2**22
+UINT32, STRING, ARRAY, UINT64 = 4, 8, 9, 10
 
 
 @pytest.fixture(scope="module")
@@ -32,23 +34,30 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 class Counted(io.BytesIO):
-    calls = 0
+    calls = taken = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
         self.calls += 1
-        return super().read(size)
+        found = super().read(size)
+        self.taken += len(found)
+        return found
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         self.calls += 1
         return super().seek(offset, whence)
 
 
-def parse(data: bytes, size: int | None = None) -> header.Header:
+def parse(data: bytes, size: int | None = None, *, vocabulary: bool = True) -> header.Header:
     file = Counted(data)
     try:
-        return header.parse(file, len(data) if size is None else size, "m.gguf")
+        found = header.parse(file, len(data) if size is None else size, "m.gguf", vocabulary=vocabulary)
+        assert len(found.tensors) <= MOST_TENSORS
+        assert len(found.values) <= MOST_KEYS
+        assert sum(len(value) for value in found.values.values() if isinstance(value, tuple)) <= MOST_SHORT
+        return found
     finally:
         assert file.calls < MOST_CALLS
+        assert file.taken <= MOST_BYTES
 
 
 def text(value: bytes) -> bytes:
@@ -59,8 +68,17 @@ def of(*entries: bytes, tensors: int = 0, values: int | None = None) -> bytes:
     return b"GGUF" + struct.pack("<IQQ", 3, tensors, len(entries) if values is None else values) + b"".join(entries)
 
 
-def array(kind: int, count: int, items: bytes = b"") -> bytes:
-    return text(b"key") + struct.pack("<IIQ", ARRAY, kind, count) + items
+def array(kind: int, count: int, items: bytes = b"", key: bytes = b"key") -> bytes:
+    return text(key) + struct.pack("<IIQ", ARRAY, kind, count) + items
+
+
+def numbered(count: int, value: bytes, key: bytes = b"key") -> bytes:
+    return b"".join(text(key + b"%d" % number) + value for number in range(count))
+
+
+def tensors(count: int, name: bytes = b"t") -> bytes:
+    shape = struct.pack("<IQQQQIQ", 4, 300, 300, 300, 300, 0, 0)
+    return b"".join(text(name + b"%d" % number) + shape for number in range(count))
 
 
 def test_what_a_real_header_says(real: bytes) -> None:
@@ -81,36 +99,112 @@ def test_without_its_vocabulary_a_header_is_short(tmp_path: Path) -> None:
     assert not found.tensors
 
 
-HOSTILE = {
-    "a quintillion tensors": of(tensors=10**18),
-    "a quintillion values": of(values=10**18),
-    "a million values that are not there": of(values=10**6),
-    "a text of an exabyte": of(struct.pack("<Q", 10**18)),
-    "a text that goes on behind the file": of(struct.pack("<Q", 4000) + b"x"),
-    "a value of an unknown type": of(text(b"key") + struct.pack("<I", 77)),
-    "arrays within arrays": of(array(ARRAY, 2, struct.pack("<IQ", ARRAY, 2) * 50)),
-    "an array of numbers as long as a disk": of(array(4, 2**62)),
-    "an array of texts as long as a disk": of(array(STRING, 2**62)),
-    "ten arrays of many empty texts": of(*[array(STRING, 900_000, bytes(8 * 900_000))] * 10),
-    "a text of 60 MB": of(text(bytes(60 * 10**6))),
-    "a tensor with a thousand dimensions": of(text(b"t") + struct.pack("<I", 1000), tensors=1, values=0),
-    "another kind of file": b"PK\3\4" + bytes(100),
-    "an old version": b"GGUF" + struct.pack("<IQQ", 1, 0, 0),
-    "nothing": b"",
+NUMBER = struct.pack("<II", UINT32, 10**9)
+TEXT = struct.pack("<I", STRING)
+SHORT = struct.pack("<IIQ", ARRAY, UINT64, 512) + b"\xff" * 512 * 8
+WIDE = "\N{GRINNING FACE}".encode()  # makes all characters of a text take four bytes
+ACCEPTED: dict[str, Callable[[], bytes]] = {
+    "tensors": lambda: of(tensors(MOST_TENSORS, WIDE + b"t" * 54), tensors=MOST_TENSORS, values=0),
+    "keys": lambda: of(numbered(MOST_KEYS, NUMBER, b"k" * 200), values=MOST_KEYS),
+    "keys of empty arrays": lambda: of(numbered(MOST_KEYS, struct.pack("<IIQ", ARRAY, STRING, 0)), values=MOST_KEYS),
+    "a text": lambda: of(text(b"key") + TEXT + text(WIDE + b"x" * (MOST_TEXT - 7))),
+    "a text of what is no text": lambda: of(text(b"key") + TEXT + text(WIDE + b"\xff" * (MOST_TEXT - 7))),
+    "texts": lambda: of(numbered(4, TEXT + text(WIDE + b"x" * (MOST_TEXT // 4 - 20))), values=4),
+    "short arrays": lambda: of(numbered(8_000, SHORT), values=8_000),
+    "a vocabulary": lambda: of(array(STRING, MOST_ITEMS, (text(b"x" * 8) * MOST_ITEMS))),
+    "a vocabulary of empty texts": lambda: of(array(STRING, MOST_ITEMS, text(b"") * MOST_ITEMS)),
+    "a vocabulary of long texts": lambda: of(array(STRING, 500, text(b"x" * 2**17) * 500)),
+    "an array of numbers": lambda: of(array(UINT64, 8 * 10**6, bytes(64 * 10**6))),
+}
+"""Each as large as its kind may be."""
+ACCEPTED["everything"] = lambda: of(
+    array(STRING, MOST_ITEMS, text(b"x" * 8) * MOST_ITEMS),
+    text(b"text") + TEXT + text(WIDE + b"\xff" * (3 * MOST_TEXT // 4)),
+    numbered(MOST_SHORT // 512 + 10, SHORT),
+    numbered(10_000, NUMBER),
+    tensors(MOST_TENSORS, WIDE + b"t" * 54),
+    tensors=MOST_TENSORS,
+    values=10_002 + MOST_SHORT // 512 + 10,
+)
+
+HOSTILE: dict[str, Callable[[], bytes]] = {
+    "too many tensors": lambda: of(tensors(MOST_TENSORS + 1), tensors=MOST_TENSORS + 1, values=0),
+    "a million tensors": lambda: of(tensors=10**6),
+    "too many keys": lambda: of(numbered(MOST_KEYS + 1, NUMBER), values=MOST_KEYS + 1),
+    "too long a key": lambda: of(text(b"k" * 1025) + NUMBER),
+    "too long a name": lambda: of(tensors(1, b"t" * 63), tensors=1, values=0),
+    "too long a text": lambda: of(text(b"key") + TEXT + text(bytes(MOST_TEXT + 1))),
+    "too many texts": lambda: of(numbered(5, TEXT + text(WIDE + b"x" * (MOST_TEXT // 4 - 20))), values=5),
+    "too many items": lambda: of(array(STRING, MOST_ITEMS, text(b"") * MOST_ITEMS), array(STRING, 1, text(b""))),
+    "too many bytes": lambda: of(array(UINT64, 8 * 10**6, bytes(64 * 10**6)), array(UINT64, 10**6, bytes(8 * 10**6))),
+    "a quintillion tensors": lambda: of(tensors=10**18),
+    "a quintillion values": lambda: of(values=10**18),
+    "a million values that are not there": lambda: of(values=10**6),
+    "a text of an exabyte": lambda: of(text(b"key") + TEXT + struct.pack("<Q", 10**18)),
+    "a text that goes on behind the file": lambda: of(text(b"key") + TEXT + struct.pack("<Q", 4000) + b"x"),
+    "a value of an unknown type": lambda: of(text(b"key") + struct.pack("<I", 77)),
+    "arrays within arrays": lambda: of(array(ARRAY, 2, struct.pack("<IQ", ARRAY, 2) * 50)),
+    "an array of numbers as long as a disk": lambda: of(array(4, 2**62)),
+    "an array of texts as long as a disk": lambda: of(array(STRING, 2**62)),
+    "ten arrays of many empty texts": lambda: of(*[array(STRING, 900_000, bytes(8 * 900_000))] * 10),
+    "a text of 60 MB": lambda: of(text(b"key") + TEXT + text(bytes(60 * 10**6))),
+    "a tensor with a thousand dimensions": lambda: of(text(b"t") + struct.pack("<I", 1000), tensors=1, values=0),
+    "another kind of file": lambda: b"PK\3\4" + bytes(100),
+    "an old version": lambda: b"GGUF" + struct.pack("<IQQ", 1, 0, 0),
+    "nothing": lambda: b"",
 }
 
 
-@pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
-@pytest.mark.parametrize("size", [None, 10**18])
-def test_a_hostile_header_is_refused(data: bytes, size: int | None) -> None:
+@contextlib.contextmanager
+def little_memory() -> Iterator[None]:
     tracemalloc.start()
     try:
-        with pytest.raises(InvalidModelError, match=r"m\.gguf is cut short or damaged") as raised:
-            parse(data, size)
+        yield
         assert tracemalloc.get_traced_memory()[1] < MOST_BYTES
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", ACCEPTED)
+def test_a_header_as_large_as_any_may_be_takes_little(kind: str) -> None:
+    data = ACCEPTED[kind]()
+    with little_memory():
+        parse(data, 10**18)
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("size", [None, 10**18])
+def test_a_hostile_header_is_refused(kind: str, size: int | None) -> None:
+    data = HOSTILE[kind]()
+    with little_memory(), pytest.raises(InvalidModelError, match=r"m\.gguf is cut short or damaged") as raised:
+        parse(data, size)
     assert len(raised.value.message) < 200
+
+
+def test_of_many_short_arrays_the_first_are_kept() -> None:
+    found = list(parse(of(numbered(200, SHORT), values=200)).values.values())
+    assert found == [(2**64 - 1,) * 512] * 128 + [header.Array(UINT64, 512)] * 72
+
+
+@pytest.mark.parametrize("length", [*range(20), 2**16 - 8, 2**16 - 1, 2**16])
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 9000])
+def test_what_stands_behind_an_array_of_texts_is_read(count: int, length: int) -> None:
+    count = min(count, 60_000_000 // (8 + length))
+    found = parse(of(array(STRING, count, text(b"x" * length) * count), text(b"next") + NUMBER))
+    assert found.values == {"key": header.Array(STRING, count), "next": 10**9}
+
+
+@pytest.mark.parametrize("key", [b"general.x", b"tokenizer.x"])
+def test_without_its_vocabulary_a_header_is_read_to_a_lower_limit(key: bytes) -> None:
+    most = 24 * 2**20 if key.startswith(b"tokenizer.") else 2**19
+    below = of(array(UINT64, most // 8 - 20, bytes(most - 160), key))
+    above = of(array(UINT64, most // 8, bytes(most), key))
+    assert parse(below, vocabulary=False).values == {key.decode(): header.Array(UINT64, most // 8 - 20)}
+    assert parse(above).values
+    with pytest.raises(
+        InvalidModelError, match=f"more than {most:,} bytes before its vocabulary|the end of its header"
+    ):
+        parse(above, vocabulary=False)
 
 
 def test_texts_that_are_not_utf8_are_shown_as_far_as_they_are() -> None:

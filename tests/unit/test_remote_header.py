@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,15 @@ def test_the_whole_header_is_a_few_megabytes(large: Hub) -> None:
     assert found["values"]["tokenizer.chat_template"] == "{{ messages }}"
     assert found["tensors"]["token_embd.weight"]["shape"] == [tiny.WIDTH, 100_000]
     assert 10**6 < fetched(large) < 10**7
+
+
+@pytest.mark.parametrize(("key", "most"), [(b"general.x", 2**20), (b"tokenizer.x", 26 * 2**20)])
+def test_what_goes_on_without_a_vocabulary_is_not_fetched(large: Hub, key: bytes, most: int) -> None:
+    texts = b"".join(struct.pack("<Q", 1000) + bytes(1000) for _ in range(60_000))
+    entry = struct.pack("<Q", len(key)) + key + struct.pack("<IIQ", 9, 8, 60_000) + texts
+    large.files[NAME] = b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + entry
+    assert "m-Q4_K_M.gguf is cut short or damaged: there are more than" in look(vocabulary=False)["message"]
+    assert fetched(large) < most
 
 
 def test_a_hub_that_sends_only_whole_files(large: Hub) -> None:
