@@ -15,7 +15,7 @@ from ..errors import ClosedError, LlamaWidgetsError, ParameterError, UnknownRefe
 from ..listeners import Listeners
 from ..protocol import DownloadDone, Error, Info, Progress
 from .job import Job
-from .local import cache_folder, own_folder
+from .local import cache_folder, web_folder
 from .process import Order
 from .references import Reference, absolute, parse
 from .unfinished import unfinished
@@ -90,7 +90,7 @@ class Downloads:
             msg = f"{reference!r} is a path on this machine, not a model of the hub."
             raise UnknownReferenceError(msg, "Write hf:user/repo/file.gguf or hf:user/repo:Q4_K_M.")
         if directory is None and parsed.url:
-            directory = own_folder()
+            directory = web_folder(parsed.url)
         token = (token or "").strip() or None
         if token is not None and not _TOKEN.fullmatch(token):
             msg = "The token has characters that no token has."
@@ -342,8 +342,9 @@ def download(
 
     What has arrived of an earlier download of the same file is not fetched again, also after a restart of the kernel.
     Asking for a file that is being downloaded returns the same job. The file goes into the cache that all tools of the
-    model hub share; one that is not of the hub, into the first folder that ``LLAMA_WIDGETS_MODELS`` names, or else into
-    ``llama-widgets/models`` where this user's data is. Three downloads are at work at the same time; more of them wait.
+    model hub share; one that is not of the hub, into a folder for its address in the first folder that
+    ``LLAMA_WIDGETS_MODELS`` names, or else in ``llama-widgets/models`` where this user's data is. Three downloads are
+    at work at the same time; more of them wait.
 
     Parameters
     ----------

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
+import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 from ..errors import (
     InvalidModelError,
@@ -148,11 +151,11 @@ def title(path: Path) -> str:
 def cached(reference: Reference) -> list[Path]:
     """Return the files of a model that have been downloaded, in order; none if they are not complete.
 
-    They are in the hub's cache; a file that was at an address elsewhere is in our own folder, under its own name.
+    They are in the hub's cache; a file that was at an address elsewhere is in a folder for that address.
     """
     if reference.url:
-        file = look(own_folder() / str(reference.file))
-        return [Path(file.path)] if file else []
+        places = (folder / str(reference.file) for folder in (web_folder(reference.url), own_folder()))
+        return [path for path in places if look(path) and is_from(path, reference.url)][:1]
     storage = str(cache_folder() / ("models--" + reference.repo.replace("/", "--")))
     for snapshot in _snapshots(storage, reference.revision):
         here = {_within(snapshot, file.path): Path(file.path) for file in gguf_files(snapshot)}
@@ -175,6 +178,31 @@ def own_folder() -> Path:
     The first that ``LLAMA_WIDGETS_MODELS`` names, else ``llama-widgets/models`` where this user's data is.
     """
     return user_folders()[0]
+
+
+def web_folder(url: str) -> Path:
+    """Return the folder for the file of an address elsewhere, which no other address has; it need not exist."""
+    host = re.sub(r"[^\w.-]", "-", urlsplit(url).hostname or "", flags=re.ASCII).strip(".-")[:60]
+    return own_folder() / f"{host or 'web'}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
+
+
+def origin_note(folder: Path, url: str) -> Path:
+    """Return the file in a folder of the user that says which file there came from an address."""
+    return folder / f".{hashlib.sha256(url.encode()).hexdigest()}.lw-source"
+
+
+def is_from(path: Path, url: str) -> bool:
+    """Return whether a file is what was downloaded from an address, and nobody has changed it since."""
+    if path.parent == web_folder(url):
+        return True
+    file = look(path)
+    noted = read(origin_note(path.parent, url)).decode(errors="replace")
+    return file is not None and noted == identity(path.name, file.stat)
+
+
+def identity(name: str, stat: os.stat_result) -> str:
+    """Return what an ``origin_note`` says of a file."""
+    return f"{stat.st_size} {stat.st_mtime_ns} {name}"
 
 
 def user_folders(folder: str | os.PathLike[str] | None = None) -> list[Path]:

@@ -12,6 +12,7 @@ from huggingface_hub import hf_hub_download, try_to_load_from_cache  # noqa: TID
 
 from ..errors import DownloadError, HubError, LlamaWidgetsError
 from .hashing import Hash, sha256
+from .local import identity, is_from, origin_note, web_folder
 from .partial import SUFFIX, Origin, Partial
 from .references import Reference, parse
 
@@ -83,8 +84,13 @@ class Target:
         if not path.exists():
             return False
         same = path.is_file() and path.stat().st_size == self.file.size
-        # Without a promised hash, a name and a size must do, but then it must be a file of this folder.
-        if same and (sha256(path) == self.file.sha256 if self.file.sha256 else not path.is_symlink()):
+        url = self.order.reference.url
+        if url:
+            same = same and not path.is_symlink() and is_from(path, url)
+        elif same:
+            # Without a promised hash, a name and a size must do, but then it must be a file of this folder.
+            same = sha256(path) == self.file.sha256 if self.file.sha256 else not path.is_symlink()
+        if same:
             return True
         msg = f"There is another file {path.name} in {path.parent}."
         raise DownloadError(msg, "Move it away, or name another directory.")
@@ -101,6 +107,12 @@ class Target:
 
     def finish(self) -> None:
         """Give the complete file its name."""
+        url = self.order.reference.url
+        if url and self.final.parent != web_folder(url):
+            # There, the file of another address may have the same name. First, as the bytes are here already.
+            note = origin_note(self.final.parent, url)
+            note.unlink(missing_ok=True)
+            note.write_text(identity(self.final.name, self.partial.path.stat()), encoding="utf-8")
         self.partial.finish(self.final)
         if self.order.directory is not None:
             # The user's folder stays tidy. Whoever waits for this lock will see the finished file first.

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ChecksumError, DiskFullError, HubError, LlamaWidgetsError, NetworkError
-from .local import cached, readable
+from .local import cached, is_from, readable
 from .process import Order
 
 if TYPE_CHECKING:
@@ -131,8 +131,8 @@ class Transfer:
         order = self._order
         if order.directory is None:
             return next(iter(cached(order.reference)), None)
-        path = Path(order.directory, order.reference.file or "")
-        return path if order.reference.url and path.is_file() else None
+        path, url = Path(order.directory, order.reference.file or ""), order.reference.url
+        return path if url and path.is_file() and is_from(path, url) else None
 
     def _take(self, target: Target, locks: ExitStack) -> None:
         """Wait until no other process works on this file, showing how far that one is."""

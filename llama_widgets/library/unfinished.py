@@ -13,6 +13,7 @@ from .references import absolute, parse
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Unfinished:
 def unfinished(*folders: str | os.PathLike[str]) -> list[Unfinished]:
     """Return the models of which only a part is here and on which no process works, sorted by reference.
 
-    It looks into the cache and the folder for models that are not of the hub, and needs no network.
+    It looks into the cache and the folders for models that are not of the hub, and needs no network.
 
     Parameters
     ----------
@@ -58,16 +59,21 @@ def unfinished(*folders: str | os.PathLike[str]) -> list[Unfinished]:
         More folders to look in: those that were named as the ``directory`` of downloads.
     """
     found: dict[tuple[str, str | None], list[tuple[Origin, Partial]]] = {}
-    for directory, partial in _partials([own_folder(), *map(absolute, folders)]):
+    for directory, partial in _partials(map(absolute, folders)):
         origin = partial.look()
         if origin is not None and _is_reference(origin.reference) and not partial.busy():
             found.setdefault((origin.reference, directory), []).append((origin, partial))
     return [_model(reference, directory, parts) for (reference, directory), parts in sorted(found.items(), key=str)]
 
 
-def _partials(folders: list[Path]) -> list[tuple[str | None, Partial]]:
+def _partials(folders: Iterable[Path]) -> list[tuple[str | None, Partial]]:
     cached = [(None, Partial.in_cache(path.parents[1], _key(path))) for path in _files(cache_folder(), "*/blobs/")]
-    own = {path: Partial.in_folder(path.parent, _key(path)[1:]) for folder in folders for path in _files(folder, ".")}
+    # In our own folder, each address has one.
+    paths = [
+        *_files(own_folder(), "*/."),
+        *(path for folder in (own_folder(), *folders) for path in _files(folder, ".")),
+    ]
+    own = {path: Partial.in_folder(path.parent, _key(path)[1:]) for path in paths}
     return [*cached, *((str(path.parent), partial) for path, partial in own.items())]
 
 

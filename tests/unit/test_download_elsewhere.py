@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from llama_widgets.errors import DownloadError, GatedModelError, HubError, NetworkError, UnknownReferenceError
+from llama_widgets.errors import (
+    DownloadError,
+    GatedModelError,
+    HubError,
+    ModelNotFoundError,
+    NetworkError,
+    UnknownReferenceError,
+)
 from llama_widgets.library.downloads import unfinished
+from llama_widgets.library.local import find, models, web_folder
 from tests.unit.conftest import FILES, MEGABYTE, NAME, children, partials, until
 
 if TYPE_CHECKING:
@@ -32,17 +40,25 @@ def url(hub: Hub, own: Path) -> str:
     return f"{hub.cdn}/cdn/{NAME}"
 
 
-def test_into_the_folder_of_its_own(hub: Hub, downloads: Downloads, own: Path, url: str) -> None:
+@pytest.fixture
+def place(own: Path, url: str) -> Path:
+    """Return the folder for what is at that address."""
+    place = web_folder(url)
+    assert place.parent == own
+    return place
+
+
+def test_into_the_folder_of_its_own(hub: Hub, downloads: Downloads, place: Path, url: str) -> None:
     job = downloads.download(url)
     assert job.name == "m-Q4_K_M.gguf"
-    assert job.wait(60) == own / "m-Q4_K_M.gguf"
+    assert job.wait(60) == place / "m-Q4_K_M.gguf"
     assert job.wait().read_bytes() == FILES[NAME]
     assert job.sha256 == hashlib.sha256(FILES[NAME]).hexdigest()
     assert (job.done, job.total) == (3 * MEGABYTE, 3 * MEGABYTE)
-    assert [path.name for path in own.iterdir()] == ["m-Q4_K_M.gguf"]
+    assert [path.name for path in place.iterdir()] == ["m-Q4_K_M.gguf"]
     assert not hub.asked("GET", "/api/")
     sent = hub.sent
-    assert downloads.download(url).wait(60) == own / "m-Q4_K_M.gguf"
+    assert downloads.download(url).wait(60) == place / "m-Q4_K_M.gguf"
     assert hub.sent <= sent + 1
 
 
@@ -60,16 +76,41 @@ def test_no_token_is_sent(
 
 def test_into_a_folder_that_is_named(downloads: Downloads, url: str, tmp_path: Path) -> None:
     assert downloads.download(url, directory=tmp_path / "mine").wait(60) == tmp_path / "mine" / "m-Q4_K_M.gguf"
-    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["m-Q4_K_M.gguf"]
+    assert [path.name for path in (tmp_path / "mine").glob("[!.]*")] == ["m-Q4_K_M.gguf"]
+    assert downloads.download(url, directory=tmp_path / "mine").wait(60).read_bytes() == FILES[NAME]
 
 
-def test_pause_and_resume(hub: Hub, downloads: Downloads, url: str, own: Path) -> None:
+def test_two_addresses_never_share_a_file(hub: Hub, downloads: Downloads, url: str, tmp_path: Path) -> None:
+    other = url.replace("repo", "other")
+    hub.files[NAME.replace("repo", "other")] = content = FILES[NAME][::-1]
+    first = downloads.download(url).wait(60)
+    with pytest.raises(ModelNotFoundError):
+        find(other)
+    assert downloads.download(other).wait(60).read_bytes() == content
+    assert first.read_bytes() == FILES[NAME]
+    assert find(url) == first
+    assert find(other).read_bytes() == content
+    assert [model.name for model in models() if model.source == "folder"] == ["m", "m"]
+
+    mine = tmp_path / "mine"
+    kept = downloads.download(url, directory=mine).wait(60)
+    with pytest.raises(DownloadError, match="another file"):
+        downloads.download(other, directory=mine).wait(60)
+    kept.write_bytes(content)  # of the same size, but not what came from there
+    with pytest.raises(DownloadError, match="another file"):
+        downloads.download(url, directory=mine).wait(60)
+    hub.close()
+    with pytest.raises(NetworkError):
+        downloads.download(other, directory=mine).wait(60)
+
+
+def test_pause_and_resume(hub: Hub, downloads: Downloads, url: str, place: Path) -> None:
     hub.hold_at = MEGABYTE
     job = downloads.download(url)
     until(lambda: job.done == MEGABYTE, "the held byte")
     job.pause()
     (left,) = until(unfinished, "the end of the process")
-    assert (left.reference, left.done, left.directory) == (url, MEGABYTE, str(own))
+    assert (left.reference, left.done, left.directory) == (url, MEGABYTE, str(place))
     hub.hold_at = None
     job.resume()
     assert job.wait(60).read_bytes() == FILES[NAME]
@@ -163,20 +204,20 @@ def test_a_page_in_the_place_of_a_file(hub: Hub, downloads: Downloads, url: str)
         downloads.download(url).wait(60)
 
 
-def test_no_network(hub: Hub, downloads: Downloads, url: str, own: Path) -> None:
+def test_no_network(hub: Hub, downloads: Downloads, url: str, place: Path) -> None:
     hub.close()
     with pytest.raises(NetworkError, match=r"localhost:[0-9]+ cannot be reached"):
         downloads.download(url).wait(60)
-    own.mkdir(parents=True)
-    (own / "m-Q4_K_M.gguf").write_bytes(FILES[NAME])
+    place.mkdir(parents=True)
+    (place / "m-Q4_K_M.gguf").write_bytes(FILES[NAME])
     job = downloads.download(url)  # which is here, and nobody can be asked
-    assert job.wait(60) == own / "m-Q4_K_M.gguf"
+    assert job.wait(60) == place / "m-Q4_K_M.gguf"
     assert job.sha256 == hashlib.sha256(FILES[NAME]).hexdigest()
 
 
-def test_another_file_with_this_name_is_kept(downloads: Downloads, url: str, own: Path) -> None:
-    own.mkdir(parents=True)
-    (own / "m-Q4_K_M.gguf").write_bytes(b"mine")
+def test_another_file_with_this_name_is_kept(downloads: Downloads, url: str, place: Path) -> None:
+    place.mkdir(parents=True)
+    (place / "m-Q4_K_M.gguf").write_bytes(b"mine")
     with pytest.raises(DownloadError, match="another file"):
         downloads.download(url).wait(60)
-    assert (own / "m-Q4_K_M.gguf").read_bytes() == b"mine"
+    assert (place / "m-Q4_K_M.gguf").read_bytes() == b"mine"

@@ -157,9 +157,15 @@ def test_a_file_from_an_address_elsewhere(machine: Path) -> None:
     with pytest.raises(ModelNotFoundError) as raised:
         find(address)
     assert f'download("{address}")' in raised.value.hint
-    path = file(local.own_folder() / "a model.gguf")
+    file(local.own_folder() / "a model.gguf")
+    other = file(local.web_folder("https://example.org/another/a%20model.gguf?key=1") / "a model.gguf")
+    with pytest.raises(ModelNotFoundError):
+        find(address)
+    path = file(local.web_folder(address) / "a model.gguf")
     assert path.is_relative_to(machine)
+    assert path.parent.name.startswith("example.org-")
     assert find(address) == path
+    assert {str(path), str(other)} < {model.path for model in listed()}
 
 
 def test_the_same_file_is_listed_once(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
