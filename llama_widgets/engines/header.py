@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 from dataclasses import dataclass, field
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 UINT32, FLOAT32 = 4, 6
+_ALIGNED = 32
 TOKENS = "tokenizer.ggml.tokens"
+_ALIGNMENT = "general.alignment"
 _VOCABULARY = "tokenizer."
 _MOST_DIMENSIONS = 4
+_MOST_NUMBERS = 2**63
 # No model comes near these, and what claims more is refused before it can take memory or time: all that is read stays
 # below 64 MB and a second. A vocabulary of 262,144 tokens and its merges are 0.8 million texts in 16 MB; the largest
 # models have some 1,100 tensors, and all have less than 200 keys.
@@ -40,6 +44,7 @@ _SHORT = 512
 _MOST_SHORT = 2**16
 """Numbers in such arrays; those behind them are passed over."""
 _BLOCK = 2**16
+_BITS = 8  # numbers in a byte, at most: no type of ggml's has less than a bit for each
 
 
 class Readable(Protocol):
@@ -109,8 +114,8 @@ def parse(file: Readable, size: int, name: str, *, vocabulary: bool = True) -> H
     Raises
     ------
     InvalidModelError
-        If it cannot be read to its end, or claims what no model has: then at most 64 MiB were read, and without the
-        vocabulary 512 KiB before it and 24 MiB in all.
+        If it cannot be read to its end, claims what no model has, or tells of weights that begin behind the end of the
+        file. At most 64 MiB are read, and without the vocabulary 512 KiB before it and 24 MiB in all.
     """
     reader = _Reader(name, file, size, _LONGEST if vocabulary else _LONGEST_HEAD)
     n_tensors, n_values = reader.begin()
@@ -123,11 +128,15 @@ def parse(file: Readable, size: int, name: str, *, vocabulary: bool = True) -> H
         header.values[key], header.kinds[key] = reader.value(kind, pass_over=not tokens), kind
         if tokens:
             return header
+    reach = 0
     for _ in range(n_tensors if vocabulary else 0):
         tensor = reader.name()
         shape = reader.shape()
-        kind, _offset = reader.numbers("IQ")
+        kind, offset = reader.numbers("IQ")
         header.tensors[tensor] = Tensor(shape, kind)
+        reach = max(reach, offset + math.prod(shape) // _BITS)
+    if header.tensors:
+        reader.expect(reach, header.values[_ALIGNMENT] if header.kinds.get(_ALIGNMENT) == UINT32 else _ALIGNED)
     return header
 
 
@@ -217,7 +226,18 @@ class _Reader:
         count = self.number("I")
         if count > _MOST_DIMENSIONS:
             raise self._damaged(f"a tensor has {count} dimensions")
-        return self.numbers(f"{count}Q")
+        shape = self.numbers(f"{count}Q")
+        if max(math.prod(shape), *shape, 0) >= _MOST_NUMBERS:
+            raise self._damaged("a tensor has more numbers than can be counted")
+        return shape
+
+    def expect(self, reach: int, alignment: int) -> None:
+        """Refuse data that reach further behind the aligned end of the header than the file does."""
+        if alignment < 1 or alignment & (alignment - 1):
+            raise self._damaged(f"its alignment is {alignment}, not a power of two")
+        missing = self._at + -self._at % alignment + reach - self._size
+        if missing > 0:
+            raise self._damaged(f"{missing:,} bytes of its weights at least are missing")
 
     def _string(self, longest: int, what: str) -> str:
         length = self.number("Q")

@@ -76,6 +76,10 @@ def numbered(count: int, value: bytes, key: bytes = b"key") -> bytes:
     return b"".join(text(key + b"%d" % number) + value for number in range(count))
 
 
+def tensor(*shape: int, offset: int = 0, kind: int = 0) -> bytes:
+    return text(b"t") + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, offset)
+
+
 def tensors(count: int, name: bytes = b"t") -> bytes:
     shape = struct.pack("<IQQQQIQ", 4, 300, 300, 300, 300, 0, 0)
     return b"".join(text(name + b"%d" % number) + shape for number in range(count))
@@ -99,6 +103,7 @@ def test_without_its_vocabulary_a_header_is_short(tmp_path: Path) -> None:
     assert not found.tensors
 
 
+ALIGNMENT = text(b"general.alignment") + struct.pack("<I", UINT32)
 NUMBER = struct.pack("<II", UINT32, 10**9)
 TEXT = struct.pack("<I", STRING)
 SHORT = struct.pack("<IIQ", ARRAY, UINT64, 512) + b"\xff" * 512 * 8
@@ -149,6 +154,12 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "ten arrays of many empty texts": lambda: of(*[array(STRING, 900_000, bytes(8 * 900_000))] * 10),
     "a text of 60 MB": lambda: of(text(b"key") + TEXT + text(bytes(60 * 10**6))),
     "a tensor with a thousand dimensions": lambda: of(text(b"t") + struct.pack("<I", 1000), tensors=1, values=0),
+    "a tensor behind the end of any disk": lambda: of(tensor(offset=10**18), tensors=1, values=0),
+    "a tensor that ends behind any number": lambda: of(tensor(2**20, offset=2**64 - 1), tensors=1, values=0),
+    "a tensor of more numbers than can be counted": lambda: of(tensor(2**32, 2**31), tensors=1, values=0),
+    "an empty tensor of too large a shape": lambda: of(tensor(2**63, 0), tensors=1, values=0),
+    "an alignment of 0": lambda: of(ALIGNMENT + _number(0)[:4], tensor(), tensors=1, values=1) + bytes(99),
+    "an alignment of 48": lambda: of(ALIGNMENT + _number(48)[:4], tensor(), tensors=1, values=1) + bytes(99),
     "another kind of file": lambda: b"PK\3\4" + bytes(100),
     "an old version": lambda: b"GGUF" + struct.pack("<IQQ", 1, 0, 0),
     "nothing": lambda: b"",
@@ -179,6 +190,28 @@ def test_a_hostile_header_is_refused(kind: str, size: int | None) -> None:
     with little_memory(), pytest.raises(InvalidModelError, match=r"m\.gguf is cut short or damaged") as raised:
         parse(data, size)
     assert len(raised.value.message) < 200
+
+
+@pytest.mark.parametrize(
+    ("alignment", "begin"), [(None, 96), (struct.pack("<II", UINT32, 256), 256), (TEXT + text(b"x"), 128)]
+)
+def test_weights_that_begin_behind_the_end_of_the_file_are_refused(alignment: bytes | None, begin: int) -> None:
+    entry = (text(b"general.alignment") + alignment,) if alignment else ()
+    data = of(*entry, tensor(800, offset=1000), tensor(0, offset=1100), tensors=2, values=len(entry))
+    for size in (begin + 1100, begin + 10**9):
+        assert parse(data, size).tensors["t"].shape == (0,)
+    for size in (len(data), begin + 1099):
+        with pytest.raises(
+            InvalidModelError, match=f"{begin + 1100 - size:,} bytes of its weights at least are missing"
+        ):
+            parse(data, size)
+
+
+def test_weights_that_cannot_fit_behind_where_they_begin_are_refused() -> None:
+    data = of(tensor(800, offset=1000), tensors=1, values=0)
+    assert parse(data, 64 + 1100).tensors
+    with pytest.raises(InvalidModelError, match="1 bytes of its weights at least are missing"):
+        parse(data, 64 + 1099)
 
 
 def test_of_many_short_arrays_the_first_are_kept() -> None:
@@ -224,7 +257,8 @@ def test_a_mutated_header_is_read_or_refused(real: bytes, data: st.DataObject | 
             mutated[at : at + len(new)] = new
         del mutated[data.draw(st.integers(len(mutated) // 2, len(mutated))) :]
     with contextlib.suppress(InvalidModelError):
-        parse(bytes(mutated), data.draw(st.sampled_from([len(mutated), 10**12])) if data is not None else None)
+        sizes = [len(mutated), len(real), 10**12]
+        parse(bytes(mutated), data.draw(st.sampled_from(sizes)) if data is not None else len(real))
 
 
 def _number(value: int) -> bytes:
