@@ -137,7 +137,7 @@ class Downloads:
                 large=self.large,
             )
             with self._lock:
-                if self.closed or order.key in self._jobs:
+                if self.closed or order.key in self._jobs or any(job.holds(there.partials) for job in self.jobs):
                     continue
                 job = self._jobs[order.key] = Job(order, self._tell, self._next)
             job.found(there)
@@ -198,7 +198,7 @@ class Downloads:
     def abort(self, target: str) -> bool:
         """Cancel a download by its id or the id of a request for it; return whether there was something to cancel."""
         job = self.job(target)
-        if job is None or job.ended:
+        if job is None or job.state in ("done", "cancelled"):
             return False
         job.cancel()
         return True
@@ -214,7 +214,8 @@ class Downloads:
             jobs = self.jobs
         runs = [job._process for job in jobs if job._process]  # noqa: SLF001
         for job in jobs:
-            job.cancel()
+            if not job.ended:
+                job.cancel()
         for run in runs:
             run.join(2)
         with self._news:
@@ -225,6 +226,9 @@ class Downloads:
 
     def _next(self, job: Job) -> None:
         """Let those begin whose turn it is, after a job has been asked for or has ended."""
+        if not job.running:
+            for other in self.jobs:
+                other.follow(job)
         with self._line_lock:
             if job.running and job not in self._line:
                 self._line.append(job)

@@ -17,9 +17,10 @@ from ..errors import DownloadError, LlamaWidgetsError, from_code
 from ..listeners import Listeners
 from .partial import Partial
 from .process import Order, Process
+from .unfinished import left_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from .unfinished import Unfinished
 
@@ -141,15 +142,15 @@ class Job:
         self.start(self._order)
 
     def cancel(self, *, keep_partial: bool = True) -> None:
-        """Give up, at once. Nothing happens if it is over.
+        """Give up, at once, also after a failure. Nothing happens if it is done.
 
         Parameters
         ----------
         keep_partial : bool
             Whether what has arrived stays on disk, so that a later download of the same file goes on from there.
         """
-        self._stop("cancelled", (*_RUNNING, "paused"))
-        if not keep_partial and self.state in ("cancelled", "failed"):
+        self._stop("cancelled", (*_RUNNING, "paused", "failed"))
+        if not keep_partial and self.state == "cancelled":
             self._discard()
 
     def wait(self, timeout: float | None = None, *, progress: bool | None = None) -> Path:
@@ -234,11 +235,32 @@ class Job:
             self._partials = list(there.partials)
             self._changed(self)
 
+    def follow(self, other: Job) -> None:
+        """Take over how far another job is that has come to rest, if it was for the same file, and this one rests."""
+        with self._condition:
+            mine = {partial.path for partial in self._partials}
+            theirs = {partial.path for partial in other._partials}
+            if self is other or self.running or self.state == "done" or not mine or not mine <= theirs:
+                return
+            if other.state == "done":
+                self.done, self.total = other.done, other.total
+                self.path, self.sha256, self.error, self.note = other.path, other.sha256, None, ""
+                self._set("done")
+            elif mine == theirs and (self.done, self.total) != (other.done, other.total):
+                self.done, self.total = other.done, other.total
+                self._changed(self)
+
+    def holds(self, partials: Iterable[Partial]) -> bool:
+        """Return whether one of these files is what it would go on with."""
+        mine = {partial.path for partial in self._partials}
+        return self.state != "done" and any(partial.path in mine for partial in partials)
+
     def _stop(self, state: State, states: tuple[State, ...]) -> None:
         with self._condition:
             if self.state not in states:
                 return
             run, self._process = self._process, None
+            self.error = None
             self._set(state)
         if run is not None:
             run.stop()
@@ -305,6 +327,13 @@ class Job:
             self._pace = self.rate * weight + (self._pace or 0) * (1 - weight)
 
     def _discard(self) -> None:
-        for partial in self._partials:
-            # Another process that downloads the same file goes on with it. Ours has just been ended.
-            partial.discard(timeout=2)
+        # Before the hub has answered, only an earlier run can have left something.
+        partials = self._partials or left_of(str(self._order.reference), self._order.directory)
+        # Another process that downloads the same file goes on with it. Ours has just been ended.
+        gone = [partial.discard(timeout=2) for partial in partials]
+        if all(gone):
+            with self._condition:
+                if self.state == "cancelled":
+                    self.done = 0
+                    self._changed(self)
+            self._moved(self)

@@ -66,6 +66,13 @@ def unfinished(*folders: str | os.PathLike[str]) -> list[Unfinished]:
     return [_model(reference, directory, parts) for (reference, directory), parts in sorted(found.items(), key=str)]
 
 
+def left_of(reference: str, directory: str | None) -> list[Partial]:
+    """Return what is there of one reference, in the cache or in the folder that was named in its place."""
+    partials = _partials([Path(directory)] if directory else [])
+    here = [partial for where, partial in partials if where == directory]
+    return [partial for partial in here if (origin := partial.look()) and origin.reference == reference]
+
+
 def _partials(folders: Iterable[Path]) -> list[tuple[str | None, Partial]]:
     cached = [(None, Partial.in_cache(path.parents[1], _key(path))) for path in _files(cache_folder(), "*/blobs/")]
     # In our own folder, each address has one.

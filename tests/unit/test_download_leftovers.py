@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from llama_widgets.errors import DownloadError
 from llama_widgets.library.downloads import Downloads, unfinished
 from tests.unit.conftest import FILES, MEGABYTE, NAME, children, partials, until
 
@@ -95,6 +96,79 @@ def test_what_is_left_can_be_deleted(hub: Hub, downloads: Downloads, tmp_path: P
     assert not partials(tmp_path)
     assert not list(tmp_path.rglob("*.json"))
     assert not [path for path in tmp_path.rglob("*.lock") if path.stat().st_size]
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_failed_download_can_be_put_away(hub: Hub, downloads: Downloads, tmp_path: Path, keep: bool) -> None:
+    told: list[tuple[str, int]] = []
+    hub.hold_at = 500_000
+    job = downloads.download("hf:user/repo")
+    until(lambda: job.done == 500_000, "the held byte")
+    children()[0].kill()
+    until(lambda: job.state == "failed", "the failure")
+    job.watch(lambda job: told.append((job.state, job.done)))
+    job.cancel(keep_partial=keep)
+    until(lambda: ("cancelled", 500_000 if keep else 0) in told, "the news")
+    assert (job.state, job.error, len(partials(tmp_path))) == ("cancelled", None, keep)
+    with pytest.raises(DownloadError, match="cancelled"):
+        job.wait()
+    hub.hold_at = None
+    job.resume()
+    assert job.wait(60).read_bytes() == FILES[NAME]
+    job.cancel(keep_partial=False)
+    assert job.state == "done"
+
+
+def test_a_failed_download_is_cancelled_by_its_id(hub: Hub, downloads: Downloads) -> None:
+    hub.fail(404, times=100)
+    job = downloads.download("hf:user/repo")
+    until(lambda: job.state == "failed", "the failure")
+    assert downloads.abort(job.id)
+    assert job.state == "cancelled"
+    assert not downloads.abort(job.id)
+
+
+def test_two_names_of_one_file_end_together(hub: Hub, downloads: Downloads) -> None:
+    hub.hold_at = 500_000
+    killed_kernel("hf:user/repo")
+    (first,) = downloads.recover()
+    second = downloads.download("hf:user/repo/m-Q4_K_M.gguf")
+    until(lambda: second.done == 500_000, "the bytes of the first")
+    hub.hold_at = 700_000
+    until(lambda: second.done == 700_000, "some more")
+    second.pause()
+    assert (first.state, first.done) == ("paused", 700_000)
+    until(unfinished, "the end of the process")
+    assert downloads.recover() == []
+    hub.hold_at = None
+    second.resume()
+    path = second.wait(60)
+    assert first.wait(60) == path
+    assert (first.state, first.done, first.sha256) == ("done", 3 * MEGABYTE, second.sha256)
+
+
+def test_a_file_is_recovered_once_whatever_it_is_called(hub: Hub, downloads: Downloads) -> None:
+    hub.hold_at = 500_000
+    job = downloads.download("hf:user/repo/m-Q4_K_M.gguf")
+    until(lambda: job.done == 500_000, "the held byte")
+    job.pause()
+    (left,) = until(unfinished, "the end of the process")
+    journal = left.path.with_name(f"{left.path.name}.json")
+    journal.write_text(journal.read_text().replace("repo/m-Q4_K_M.gguf", "repo", 1))
+    assert [left.reference for left in unfinished()] == ["hf:user/repo"]
+    assert downloads.recover() == []
+
+
+def test_what_is_left_is_deleted_before_the_hub_has_answered(hub: Hub, downloads: Downloads, tmp_path: Path) -> None:
+    hub.hold_at = 500_000
+    killed_kernel("hf:user/repo")
+    hub.answering.clear()
+    job = downloads.download("hf:user/repo")
+    until(children, "the process")
+    job.cancel(keep_partial=False)
+    assert not partials(tmp_path)
+    assert unfinished() == []
+    hub.answering.set()
 
 
 def test_what_is_worked_on_is_not_unfinished(hub: Hub, downloads: Downloads) -> None:
