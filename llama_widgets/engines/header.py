@@ -19,7 +19,7 @@ _STRING, _ARRAY = 8, 9
 UINT32, FLOAT32 = 4, 6
 _ALIGNED = 32
 TOKENS = "tokenizer.ggml.tokens"
-_ALIGNMENT = "general.alignment"
+_ARCHITECTURE, _ALIGNMENT = "general.architecture", "general.alignment"
 _VOCABULARY = "tokenizer."
 _MOST_DIMENSIONS = 4
 _MOST_NUMBERS = 2**63
@@ -99,6 +99,9 @@ def read(path: Path) -> Header:
 def parse(file: Readable, size: int, name: str, *, vocabulary: bool = True) -> Header:
     """Return the header that ``file`` begins with.
 
+    Keys, the architecture and the names of tensors must be UTF-8, since llama.cpp looks them up. Other texts, as names
+    and templates, have replacement characters in place of what is not.
+
     Parameters
     ----------
     file : binary file
@@ -125,7 +128,7 @@ def parse(file: Readable, size: int, name: str, *, vocabulary: bool = True) -> H
         if key.startswith(_VOCABULARY) and not vocabulary:
             reader.longest = _LONGEST_LOOK
         tokens = key == TOKENS and not vocabulary and _knows_shape(header.values)
-        header.values[key], header.kinds[key] = reader.value(kind, pass_over=not tokens), kind
+        header.values[key], header.kinds[key] = reader.value(kind, key, pass_over=not tokens), kind
         if tokens:
             return header
     reach = 0
@@ -141,7 +144,7 @@ def parse(file: Readable, size: int, name: str, *, vocabulary: bool = True) -> H
 
 
 def _knows_shape(values: dict[str, Any]) -> bool:
-    return f"{values.get('general.architecture')}.attention.head_count" in values
+    return f"{values.get(_ARCHITECTURE)}.attention.head_count" in values
 
 
 def find(path: Path, *keys: str) -> dict[str, Any]:
@@ -152,11 +155,11 @@ def find(path: Path, *keys: str) -> dict[str, Any]:
         for _ in range(reader.begin()[1]):
             key, kind = reader.key()
             if key in keys:
-                found[key] = reader.value(kind, pass_over=len(found) + 1 < len(keys))
+                found[key] = reader.value(kind, key, pass_over=len(found) + 1 < len(keys))
                 if len(found) == len(keys):
                     break
             else:
-                reader.value(kind)
+                reader.value(kind, key)
     return found
 
 
@@ -187,20 +190,21 @@ class _Reader:
 
     def key(self) -> tuple[str, int]:
         """Read a key and the type of its value."""
-        return self._string(_LONGEST_KEY, "a key"), self.number("I")
+        return self._strict(self._kept(_LONGEST_KEY, "a key"), "a key"), self.number("I")
 
     def name(self) -> str:
         """Read the name of a tensor."""
         length = self.number("Q")
         if length > _LONGEST_NAME:
             raise self._damaged(f"the name of a tensor has {length:,} bytes")
-        return self._take(length).decode("utf-8", "replace")
+        return self._strict(self._take(length), "the name of a tensor")
 
-    def value(self, kind: int, *, pass_over: bool = True) -> Any:  # noqa: ANN401 - whatever the file holds
+    def value(self, kind: int, key: str, *, pass_over: bool = True) -> Any:  # noqa: ANN401 - whatever the file holds
         if kind in _NUMBERS:
             return self.number(_NUMBERS[kind])
         if kind == _STRING:
-            return self._string(_MOST_TEXT, "a text")
+            found = self._kept(_MOST_TEXT, "a text")
+            return self._strict(found, "its architecture") if key == _ARCHITECTURE else found.decode("utf-8", "replace")
         if kind != _ARRAY:
             raise self._damaged(f"there is no type {kind}")
         array = Array(*self.numbers("IQ"))
@@ -239,14 +243,20 @@ class _Reader:
         if missing > 0:
             raise self._damaged(f"{missing:,} bytes of its weights at least are missing")
 
-    def _string(self, longest: int, what: str) -> str:
+    def _strict(self, name: bytes, what: str) -> str:
+        try:
+            return name.decode()
+        except UnicodeDecodeError:
+            raise self._damaged(f"{what} is not UTF-8") from None
+
+    def _kept(self, longest: int, what: str) -> bytes:
         length = self.number("Q")
         if length > longest:
             raise self._damaged(f"{what} has {length:,} bytes")
         self._text -= length
         if self._text < 0:
             raise self._damaged(f"its texts have more than {_MOST_TEXT:,} bytes")
-        return self._take(length).decode("utf-8", "replace")
+        return self._take(length)
 
     def _pass_over(self, array: Array) -> None:
         if array.kind in _NUMBERS:

@@ -76,8 +76,8 @@ def numbered(count: int, value: bytes, key: bytes = b"key") -> bytes:
     return b"".join(text(key + b"%d" % number) + value for number in range(count))
 
 
-def tensor(*shape: int, offset: int = 0, kind: int = 0) -> bytes:
-    return text(b"t") + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, offset)
+def tensor(*shape: int, offset: int = 0, kind: int = 0, name: bytes = b"t") -> bytes:
+    return text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, offset)
 
 
 def tensors(count: int, name: bytes = b"t") -> bytes:
@@ -193,7 +193,9 @@ def test_a_hostile_header_is_refused(kind: str, size: int | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("alignment", "begin"), [(None, 96), (struct.pack("<II", UINT32, 256), 256), (TEXT + text(b"x"), 128)]
+    ("alignment", "begin"),
+    [(None, 96), (struct.pack("<II", UINT32, 256), 256), (TEXT + text(b"x"), 128)],
+    ids=["default", "256", "of another type"],
 )
 def test_weights_that_begin_behind_the_end_of_the_file_are_refused(alignment: bytes | None, begin: int) -> None:
     entry = (text(b"general.alignment") + alignment,) if alignment else ()
@@ -241,8 +243,27 @@ def test_without_its_vocabulary_a_header_is_read_to_a_lower_limit(key: bytes) ->
 
 
 def test_texts_that_are_not_utf8_are_shown_as_far_as_they_are() -> None:
-    found = parse(of(text(b"\xff\xfekey") + struct.pack("<I", STRING) + text(b"a\xc3(b")))
-    assert found.values == {"\N{REPLACEMENT CHARACTER}" * 2 + "key": "a\N{REPLACEMENT CHARACTER}(b"}
+    found = parse(of(text(b"general.name") + TEXT + text(b"\xff\xfea\xc3(b")))
+    assert found.values == {"general.name": "\N{REPLACEMENT CHARACTER}" * 2 + "a\N{REPLACEMENT CHARACTER}(b"}
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (of(text(b"\xffkey") + NUMBER), "a key"),
+        (of(text(b"general.architecture") + TEXT + text(b"llama\xff")), "its architecture"),
+        (of(tensor(name=b"t\xc3("), tensors=1, values=0), "the name of a tensor"),
+    ],
+    ids=["key", "architecture", "tensor"],
+)
+def test_what_llama_cpp_looks_up_must_be_utf8(data: bytes, what: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(data)
+    with pytest.raises(InvalidModelError, match=rf"^m\.gguf is cut short or damaged: {what} is not UTF-8\."):
+        parse(data)
+    if "tensor" not in what:
+        with pytest.raises(InvalidModelError, match="is not UTF-8"):
+            header.find(path, "general.architecture")
 
 
 @settings(max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
