@@ -57,9 +57,13 @@ class Transfer:
         self._order = order
         self._tell = tell
         self._source = web if order.reference.url else hub
-        self._patience = Patience(order.retry_delay, self._note, self._arrived)
+        self._patience = Patience(order.retry_delay, self._note_for_now, self._arrived)
         self._targets: list[Target] = []
         self._verifying = False
+        self._lasting = ""
+        self._passing = False
+        self._noted_at: int | None = None
+        self._noting = threading.Lock()
 
     def run(self) -> None:
         """Do it, and tell ``done``; whatever stops it is raised as one of our errors."""
@@ -83,6 +87,7 @@ class Transfer:
             # A full disk has no room for a journal either; the last one is still right.
             with suppress(OSError):
                 done = self._done()
+                self._take_back(self._arrived())
                 operation = "verify" if self._verifying else "download"
                 total = sum(target.file.size for target in self._targets)
                 self._tell({"event": "progress", "operation": operation, "done": done, "total": total})
@@ -97,6 +102,7 @@ class Transfer:
         for target in targets:
             target.look()
         self._targets = targets
+        self._take_back()
         partials = [[str(target.partial.path), str(target.partial.lock)] for target in targets]
         self._tell({"event": "file", "name": targets[0].name, "partials": partials})
         self.tick()
@@ -117,6 +123,7 @@ class Transfer:
             for target in missing:
                 target.finish()
             paths = [self._patience.ask(target.place) for target in targets]
+            self._take_back()
         first = targets[0]
         return paths[0], hashes.get(first) or first.file.sha256 or sha256(paths[0])
 
@@ -152,11 +159,12 @@ class Transfer:
                 locks.enter_context(WeakFileLock(lock, timeout=_TICK))
             except Timeout:
                 if not waiting:
-                    self._note("Another process downloads this file; this one follows.")
+                    self._note_for_now("Another process downloads this file; this one follows.", until_bytes=False)
                 waiting = True
                 target.partial.look()
             else:
                 break
+        self._take_back()
         if waiting and target.look():
             return
         if target.drop_outdated() | target.partial.begin(target.origin):
@@ -208,7 +216,22 @@ class Transfer:
                     target.partial.remove()
 
     def _note(self, text: str) -> None:
-        self._tell({"event": "note", "message": text})
+        with self._noting:
+            self._lasting, self._passing = text, False
+            self._tell({"event": "note", "message": text})
+
+    def _note_for_now(self, text: str, *, until_bytes: bool = True) -> None:
+        """Tell what is so only for a while, which ends when bytes arrive, or is ended by ``_take_back``."""
+        with self._noting:
+            self._passing, self._noted_at = True, self._arrived() if until_bytes else None
+            self._tell({"event": "note", "message": text})
+
+    def _take_back(self, arrived: int | None = None) -> None:
+        """Take back what was so for a while; only if bytes have come since, if it is said how many there are."""
+        with self._noting:
+            if self._passing and (arrived is None or self._noted_at not in {None, arrived}):
+                self._passing = False
+                self._tell({"event": "note", "message": self._lasting})
 
 
 def main() -> None:

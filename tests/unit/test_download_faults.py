@@ -58,6 +58,44 @@ def test_a_connection_that_breaks_again_and_again(hub: Hub, downloads: Downloads
     assert len(hub.asked("GET", "/resolve/")) == len(asked)
 
 
+def test_a_note_of_a_failure_goes_when_bytes_come(hub: Hub, downloads: Downloads) -> None:
+    notes: list[str] = []
+    hub.cuts = [500_000]
+    hub.hold_at = MEGABYTE
+    downloads.retry_delay = 0.5
+    job = downloads.download("hf:user/repo")
+    job.watch(lambda job: notes.append(job.note))
+    until(lambda: "The connection broke; trying again in 0.5 s." in notes, "the note")
+    until(lambda: job.done == MEGABYTE and not job.note, "bytes, and the end of the note")
+    hub.hold_at = None
+    job.wait(60)
+    assert not job.note
+
+
+def test_a_note_of_another_version_stays(hub: Hub, downloads: Downloads) -> None:
+    hub.hold_at = 400_000
+    job = downloads.download("hf:user/repo")
+    until(lambda: job.done == 400_000, "the held byte")
+    job.pause()
+    hub.files[NAME] = bytes(MEGABYTE)
+    hub.cuts = [300_000]
+    hub.hold_at = None
+    job.resume()
+    job.wait(60)
+    assert "begins anew" in job.note
+
+
+def test_a_note_of_a_busy_hub_goes_when_it_has_answered(hub: Hub, downloads: Downloads) -> None:
+    hub.fail(503, where="/api/")
+    hub.hold_at = 0
+    downloads.retry_delay = 0.5
+    job = downloads.download("hf:user/repo")
+    until(lambda: "503" in job.note, "the note")
+    until(lambda: job.total and not job.note, "the end of the note")
+    hub.hold_at = None
+    job.wait(60)
+
+
 def test_a_server_without_ranges_begins_anew(hub: Hub, downloads: Downloads) -> None:
     hub.ranges = False
     hub.cuts = [500_000]
@@ -167,6 +205,7 @@ def test_who_waits_for_another_kernel_takes_over_when_that_is_killed(hub: Hub, d
         child.kill()
         until(lambda: first.state == "failed", "the failure")
         until(lambda: len(hub.asked("GET", "/cdn/")) == 2, "the second connection")
+        until(lambda: not second.note, "the end of the note")
         hub.hold_at = None
         assert second.wait(60).read_bytes() == FILES[NAME]
         assert hub.asked("GET", "/cdn/")[-1].range == f"bytes={MEGABYTE}-"
