@@ -214,7 +214,7 @@ class _Reader:
         if array.kind == _STRING or not pass_over:
             self._items -= array.count
             if self._items < 0:
-                raise self._damaged(f"it claims to list {array.count:,} texts")
+                raise self._damaged(f"it claims to list more than {_MOST_ITEMS:,} texts")
         if pass_over:
             self._pass_over(array)
         return array

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST_BYTES = 64 * 2**20
-MOST_CALLS = 250_000
-"""Of a file's ``read`` and ``seek``: five for each tensor, six for each key, a few thousand for texts in arrays."""
+MOST_CALLS = 300_000
+"""Of a file's ``read`` and ``seek``: five for each tensor, seven for each key, a few thousand for texts in arrays."""
 MOST_TENSORS, MOST_KEYS, MOST_ITEMS, MOST_SHORT, MOST_TEXT = 2**15, 2**14, 2**20, 2**16, 2**22
 UINT32, STRING, ARRAY, UINT64 = 4, 8, 9, 10
 
@@ -280,6 +280,65 @@ def test_a_mutated_header_is_read_or_refused(real: bytes, data: st.DataObject | 
     with contextlib.suppress(InvalidModelError):
         sizes = [len(mutated), len(real), 10**12]
         parse(bytes(mutated), data.draw(st.sampled_from(sizes)) if data is not None else len(real))
+
+
+def near(*limits: int) -> st.SearchStrategy[int]:
+    return st.one_of(st.integers(0, 9), *[st.integers(max(0, limit - 2), limit + 2) for limit in limits])
+
+
+CLAIMED = st.sampled_from([None] * 8 + [0, 2**31, 2**32, 2**63, 2**64 - 1])
+"""Counts and lengths in place of the right ones, in some."""
+
+
+@st.composite
+def entries(draw: st.DrawFn, key: bytes) -> tuple[int, bytes]:
+    """Return some keys with values of one kind, as many as are said, with counts and texts near each limit."""
+    match draw(st.sampled_from(["numbers", "texts", "short", "long", "vocabulary", "tokens", "unknown"])):
+        case "numbers":
+            count = draw(near(1000, MOST_KEYS - 2, MOST_KEYS))
+            return count, numbered(count, NUMBER, draw(st.sampled_from([key, key * 100, key * 300])))
+        case "texts":
+            count, length = draw(near()), draw(near(2**10, MOST_TEXT // 4, MOST_TEXT))
+            return count, numbered(count, TEXT + text((WIDE + b"\xff" * length)[:length]), key)
+        case "short":
+            count, length = draw(near(128, 1000)), draw(near(511, 1024))
+            numbers = struct.pack("<IIQ", ARRAY, UINT64, length) + b"\xff" * 8 * length
+            return count, numbered(count, numbers, key)
+        case "long":
+            length = draw(near(2**19, 3 * 2**20, 8 * 2**20))
+            claimed = draw(CLAIMED)
+            return 1, array(UINT64, length if claimed is None else claimed, bytes(8 * length), key)
+        case "vocabulary" | "tokens" as kind:
+            length, size = draw(st.sampled_from([(MOST_ITEMS, 0), (MOST_ITEMS, 8), (1000, 2**15), (60_000, 1000)]))
+            count = draw(near(length // 2, length))
+            claimed = draw(CLAIMED)
+            name = header.TOKENS.encode() if kind == "tokens" else key
+            return 1, array(STRING, count if claimed is None else claimed, text(b"x" * size) * count, name)
+    return 1, text(key) + struct.pack("<I", draw(near(2**32 - 3))) + draw(st.binary(max_size=20))
+
+
+@st.composite
+def headers(draw: st.DrawFn) -> bytes:
+    names = st.sampled_from([b"general.", b"llama.", b"tokenizer."])
+    found = [draw(entries(draw(names) + b"%d" % number)) for number in range(draw(st.integers(0, 4)))]
+    n_tensors = draw(near(1000, MOST_TENSORS))
+    n_values = sum(count for count, _ in found)
+    behind = tensors(n_tensors, draw(st.sampled_from([b"t", WIDE + b"t" * 54, b"t" * 61])))
+    shape = text(b"general.architecture") + TEXT + text(b"llama"), text(b"llama.attention.head_count") + NUMBER
+    if draw(st.booleans()):
+        found.insert(0, (2, b"".join(shape)))
+        n_values += 2
+    claimed = draw(CLAIMED)
+    return of(
+        *[entry for _, entry in found], behind, tensors=n_tensors, values=n_values if claimed is None else claimed
+    )
+
+
+@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(headers(), st.sampled_from([None, 10**18]), st.booleans())
+def test_a_large_header_takes_little_whatever_it_holds(data: bytes, size: int | None, vocabulary: bool) -> None:
+    with little_memory(), contextlib.suppress(InvalidModelError):
+        parse(data, size, vocabulary=vocabulary)
 
 
 def _number(value: int) -> bytes:
