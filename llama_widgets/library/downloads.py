@@ -16,7 +16,7 @@ from ..listeners import Listeners
 from ..protocol import DownloadDone, Error, Info, Progress
 from .job import Job
 from .local import cache_folder, web_folder
-from .process import Order
+from .process import OUTAGE, Order
 from .references import Reference, absolute, parse
 from .unfinished import unfinished
 
@@ -39,14 +39,19 @@ class Downloads:
     ----------
     retry_delay : float
         Seconds before the first new attempt after a failure of the hub; each further one waits twice as long.
+    outage : float
+        Seconds for which a download waits for a network that is gone.
     at_once : int
         How many are at work at the same time; the others wait in the order in which they were asked for.
     large : int
         Bytes of a file from which on more than one connection is tried.
     """
 
-    def __init__(self, *, retry_delay: float = 1.0, at_once: int = 3, large: int = 64_000_000) -> None:
+    def __init__(
+        self, *, retry_delay: float = 1.0, outage: float = OUTAGE, at_once: int = 3, large: int = 64_000_000
+    ) -> None:
         self.retry_delay = retry_delay
+        self.outage = outage
         self.at_once = at_once
         self.large = large
         self.closed = False
@@ -104,6 +109,7 @@ class Downloads:
             directory=None if directory is None else str(absolute(directory)),
             token=token,
             retry_delay=self.retry_delay,
+            outage=self.outage,
             large=self.large,
         )
         with self._lock:
@@ -134,6 +140,7 @@ class Downloads:
                 cache=str(cache_folder()),
                 directory=there.directory,
                 retry_delay=self.retry_delay,
+                outage=self.outage,
                 large=self.large,
             )
             with self._lock:

@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+OUTAGE = 15 * 60.0
+"""Seconds for which a network that is gone is waited for."""
+
+
 @dataclass(frozen=True)
 class Order:
     """What to download, and where to.
 
     ``cache`` is the hub's cache; ``directory`` a folder that is wanted in its place. ``retry_delay`` is the first wait
-    in seconds when the hub fails; each further one is twice as long. From ``large`` bytes on, more than one connection
-    is tried.
+    in seconds when the hub fails; each further one is twice as long. After ``outage`` seconds without a network it
+    gives up. From ``large`` bytes on, more than one connection is tried.
     """
 
     reference: Reference
@@ -31,6 +35,7 @@ class Order:
     directory: str | None = None
     token: str | None = field(default=None, repr=False)
     retry_delay: float = 1.0
+    outage: float = OUTAGE
     large: int = 64_000_000
 
     @property

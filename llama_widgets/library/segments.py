@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import HubError, NetworkError
 from . import hub
+from .patience import DeclinedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -170,6 +171,8 @@ class Segments:
             if hub.status(error) != 416:  # noqa: PLR2004 - range not satisfiable
                 raise
             self._begin_anew(gap)
+            msg = f"The server has no part of {self._file.name}."
+            raise DeclinedError(msg, "Resume later.") from error
         if gap and not self._stopped:
             msg = f"The connection ended after {self._partial.done} of {self._file.size} bytes."
             raise NetworkError(msg, "Check the connection, then resume.")
@@ -179,7 +182,7 @@ class Segments:
         if self._connections > 1:
             # The others get their parts; who is the last of them looks again.
             msg = f"The server does not send a part of {self._file.name}."
-            raise NetworkError(msg, "Resume later.")
+            raise DeclinedError(msg, "Resume later.")
         self._more = False
         self._partial.restart(gap)
         self._note("The server sends the file from its beginning.")

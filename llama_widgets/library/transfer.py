@@ -57,7 +57,7 @@ class Transfer:
         self._order = order
         self._tell = tell
         self._source = web if order.reference.url else hub
-        self._patience = Patience(order.retry_delay, self._note_for_now, self._arrived)
+        self._patience = Patience(order.retry_delay, self._note_for_now, self._arrived, order.outage)
         self._targets: list[Target] = []
         self._verifying = False
         self._lasting = ""

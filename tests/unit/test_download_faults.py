@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 from email.utils import formatdate
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from llama_widgets.errors import (
     UnknownReferenceError,
 )
 from llama_widgets.library.downloads import Downloads
+from llama_widgets.library.patience import Patience
 from llama_widgets.protocol import DownloadModel, Error, Event
 from tests.unit.conftest import FILES, MEGABYTE, NAME, children, partials, until
 
@@ -137,9 +139,52 @@ def test_a_file_that_changes_meanwhile_begins_anew(
 
 def test_a_connection_that_never_holds(hub: Hub, downloads: Downloads) -> None:
     hub.cuts = [0] * 100
+    downloads.outage = 0.2
     error = failure(downloads)
     assert isinstance(error, NetworkError)
-    assert len(hub.asked("GET", "/cdn/")) == 6  # and not for ever
+    assert 1 < len(hub.asked("GET", "/cdn/")) < 20  # and not for ever
+
+
+def test_a_network_that_is_gone_is_waited_for(hub: Hub, downloads: Downloads) -> None:
+    hub.cuts = [MEGABYTE, *[0] * 7]
+    job = downloads.download("hf:user/repo")
+    assert job.wait(60).read_bytes() == FILES[NAME]
+    assert len(hub.asked("GET", "/cdn/")) == 9
+
+
+def test_a_pause_ends_a_wait_for_the_network_at_once(hub: Hub, downloads: Downloads) -> None:
+    hub.cuts = [MEGABYTE]
+    downloads.retry_delay = 50
+    job = downloads.download("hf:user/repo")
+    until(lambda: "trying again in 50 s" in job.note, "the wait")
+    job.pause()
+    assert job.state == "paused"
+    until(lambda: not children(), "the end of the process")
+    job.cancel()
+    job.resume()
+    assert job.wait(60).read_bytes() == FILES[NAME]
+
+
+@pytest.mark.parametrize(("outage", "waits"), [(0.0, 0), (1_000.0, 1_000)])
+def test_how_long_a_network_is_waited_for(monkeypatch: pytest.MonkeyPatch, outage: float, waits: int) -> None:
+    clock, slept = [100.0], [0.0]
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        clock[0] += seconds
+
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "sleep", sleep)
+    patience = Patience(1, lambda _: None, int, outage)
+    patience.ask(int)  # it has answered once
+
+    def gone() -> None:
+        raise NetworkError("gone", "")
+
+    with pytest.raises(NetworkError):
+        patience.ask(gone)
+    assert waits <= sum(slept) <= waits + 60
+    assert max(slept) <= 60
 
 
 def test_a_stalled_connection_is_opened_again(hub: Hub, downloads: Downloads, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,6 +263,7 @@ def test_who_waits_for_another_kernel_takes_over_when_that_is_killed(hub: Hub, d
 
 def test_no_network_after_the_beginning(hub: Hub, downloads: Downloads) -> None:
     hub.hold_at = MEGABYTE
+    downloads.outage = 0.2
     job = downloads.download("hf:user/repo")
     until(lambda: job.done == MEGABYTE, "the held byte")
     hub.close()

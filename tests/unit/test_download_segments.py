@@ -214,6 +214,7 @@ def test_another_part_than_was_asked_for(large: Hub, downloads: Downloads) -> No
 
 def test_the_last_connection_says_why(large: Hub, eager: Downloads) -> None:
     large.rate = MEGABYTE
+    eager.outage = 0.2
     job = eager.download("hf:user/large")
     until(lambda: large.most_at_once >= 2, "a second connection")
     large.close()
