@@ -166,3 +166,15 @@ class Coalesced:
         with self._lock:
             self._running, self._wanted = self._wanted, False
             return self._running
+
+
+def aside(action: Callable[[], object]) -> None:
+    """Do something that may wait for a disk or a network, which a message handler must not."""
+
+    def act() -> None:
+        try:
+            action()
+        except Exception:  # raised, it would be printed into some cell
+            logger.exception("something could not be looked at")
+
+    threading.Thread(target=act, name="llama-widgets-library", daemon=True).start()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +12,7 @@ from ..errors import LlamaWidgetsError
 from ..library import enquiry, house, search
 from ..options import LoadOptions
 from ..requests import error_event
-from .base import Coalesced
+from .base import Coalesced, aside
 from .download import Downloading
 from .messages import Deleted, Found, Looked
 
@@ -28,9 +26,6 @@ if TYPE_CHECKING:
     from ..wire import Message
     from ..worker import Worker
     from .messages import DeleteLeftovers, DeleteModel, Look, Search
-
-
-logger = logging.getLogger(__name__)
 
 
 class Browsing(Downloading):
@@ -177,15 +172,3 @@ class Browsing(Downloading):
 
 def _fit(estimate: Any) -> dict[str, Any]:  # noqa: ANN401 - an Estimate, which is imported late
     return {"verdict": estimate.verdict, "total": estimate.total, "n_ctx": estimate.n_ctx}
-
-
-def aside(action: Callable[[], object]) -> None:
-    """Do something that may wait for a disk or a network, which a message handler must not."""
-
-    def act() -> None:
-        try:
-            action()
-        except Exception:  # raised, it would be printed into some cell
-            logger.exception("something could not be looked at")
-
-    threading.Thread(target=act, name="llama-widgets-library", daemon=True).start()

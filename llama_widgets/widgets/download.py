@@ -9,7 +9,7 @@ import traitlets
 from ..errors import ParameterError
 from ..library import downloads
 from ..library.job import Job
-from .base import Coalesced, LlamaWidget
+from .base import Coalesced, LlamaWidget, aside
 
 if TYPE_CHECKING:
     from .. import protocol as p
@@ -52,7 +52,7 @@ class Downloading(LlamaWidget):
     def _on_discard(self, message: Discard) -> None:
         job = downloads.shared().job(message.target)
         if job is not None:
-            job.cancel(keep_partial=False)
+            aside(lambda: job.cancel(keep_partial=False))  # another process may work on it, which is waited for
 
     def _on_abort(self, message: p.Abort) -> None:
         downloads.shared().abort(message.target)

@@ -16,8 +16,8 @@ from ..options import LoadOptions
 from ..requests import new_id
 from ..wire import build
 from ..worker import Worker, shared
-from .base import Coalesced
-from .browsing import Browsing, aside
+from .base import Coalesced, aside
+from .browsing import Browsing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
