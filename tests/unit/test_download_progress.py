@@ -18,6 +18,7 @@ from llama_widgets.errors import DownloadError
 from llama_widgets.library.job import Job
 from llama_widgets.library.process import Order
 from llama_widgets.library.references import Reference
+from llama_widgets.library.transfer import _TICK
 from tests.unit.conftest import FILES, MEGABYTE, NAME, until
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def test_a_clock_that_is_set_back(
     # In both processes, and by an hour at each look.
     back = "import time, itertools\nhours = itertools.count()\nreal = time.time\n"
     back += "time.time = lambda: real() - 3600 * next(hours)\n"
+    back += f"open({str(tmp_path / 'loaded')!r}, 'w').close()\n"
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(back)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
@@ -109,6 +111,7 @@ def test_a_clock_that_is_set_back(
     job = downloads.download("hf:user/repo")
     job.watch(lambda job: seen.append((job.rate, job.eta_s)))
     assert job.wait(60).read_bytes() == FILES[NAME]
+    assert (tmp_path / "loaded").exists()
     figures = [figure for pair in seen for figure in pair if figure is not None]
     assert figures
     assert min(figures) >= 0
@@ -117,12 +120,14 @@ def test_a_clock_that_is_set_back(
 
 def test_a_slow_line_is_told_of_too(hub: Hub, downloads: Downloads) -> None:
     hub.rate = 2_000
-    told: list[int] = []
+    told: list[tuple[float, int]] = []
     job = downloads.download("hf:user/repo")
-    job.watch(lambda job: told.append(job.done))
-    until(lambda: len(set(told)) >= 5, "a few bytes each time")
-    steps = sorted(set(told))
-    assert max(after - before for before, after in pairwise(steps[1:])) < 20_000
+    job.watch(lambda job: told.append((time.monotonic(), job.done)))
+    until(lambda: len({done for _, done in told if done}) >= 12, "a few bytes each time")
+    times = [now for now, done in told if done]
+    # Five to seven a second; half of that on a machine that is busy.
+    assert len(times) >= 2.5 * (times[-1] - times[0])
+    assert _TICK <= 0.2
 
 
 SCRIPT = """
