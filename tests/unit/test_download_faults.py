@@ -389,6 +389,14 @@ def test_a_hub_that_wants_a_long_wait_is_not_waited_for(hub: Hub, downloads: Dow
     assert len(hub.requests) == 1
 
 
+def test_a_hub_says_how_long_to_wait(hub: Hub, downloads: Downloads) -> None:
+    hub.fail(429, where="/api/", Retry_After="1")
+    downloads.retry_delay = 50  # which would be too long for this test
+    job = downloads.download("hf:user/repo:Q8_0")
+    until(lambda: job.note == "The hub answers 429; trying again in 1 s.", "the note")
+    assert job.wait(40).exists()
+
+
 def test_a_wait_that_is_told_as_a_date(hub: Hub, downloads: Downloads) -> None:
     hub.fail(429, where="/cdn/", Retry_After=formatdate(0, usegmt=True))  # which is over
     hub.fail(429, where="/cdn/", Retry_After="soon")
