@@ -166,6 +166,18 @@ def test_a_cache_that_cannot_be_written(hub: Hub, downloads: Downloads, tmp_path
     assert downloads.download("hf:user/repo").wait(60).read_bytes() == FILES[NAME]
 
 
+def test_a_disk_that_can_only_be_read(hub: Hub, disk: Disk) -> None:
+    # This stops root too.
+    disk.do("subprocess.run(['mount', '-o', 'remount,ro', disk], check=True)")
+    disk.do("job = downloads.download('hf:user/repo')")
+    said = disk.ask("told(job)")
+    assert "hf:user/repo cannot be saved: Read-only file system" in said
+    assert "Check the permissions of the folder, or name another directory." in said
+    assert not hub.asked("GET", "/cdn/")
+    disk.do("subprocess.run(['mount', '-o', 'remount,rw', disk], check=True); job.resume()")
+    assert disk.ask("told(job)") == "True"
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
 def test_a_cache_that_may_not_be_written(downloads: Downloads, tmp_path: Path) -> None:
     (tmp_path / "hf" / "hub").mkdir(parents=True)
