@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .chat.reply import Reply
     from .chat.tools import Tool
     from .errors import LlamaWidgetsError
-    from .library.downloads import download
+    from .library.downloads import download, downloads
     from .library.house import Leftover, delete, leftovers
     from .library.job import Job
     from .library.judge import Estimate, ModelFile, ModelInfo, info
@@ -54,6 +54,7 @@ _HOMES = {
     "complete": ".shortcuts",
     "delete": ".library.house",
     "download": ".library.downloads",
+    "downloads": ".library.downloads",
     "embed": ".shortcuts",
     "errors": "",
     "estimate": ".shortcuts",
@@ -85,6 +86,7 @@ __all__ = [
     "complete",
     "delete",
     "download",
+    "downloads",
     "embed",
     "errors",
     "estimate",

@@ -342,6 +342,19 @@ def shared() -> Downloads:
         return _shared
 
 
+def downloads() -> Downloads:
+    """Return the downloads of this process: their ``jobs``, and how many of them work ``at_once``.
+
+    Its ``recover`` adds those that earlier kernels left unfinished, paused, as each selector does.
+
+    Examples
+    --------
+    >>> [job for job in lw.downloads().recover()]  # doctest: +SKIP
+    >>> lw.downloads().at_once = 5  # doctest: +SKIP
+    """
+    return shared()
+
+
 def download(
     reference: str,
     *,
