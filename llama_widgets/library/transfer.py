@@ -165,7 +165,7 @@ class Transfer:
             else:
                 break
         self._take_back()
-        if waiting and target.look():
+        if target.look():  # somebody may have finished it since the first look, also within the first try for the lock
             return
         if target.drop_outdated() | target.partial.begin(target.origin):
             self._note(f"{target.name} begins anew: what was there is of another version, or cannot be resumed.")

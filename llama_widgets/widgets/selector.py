@@ -184,7 +184,8 @@ class ModelSelector(Browsing):
         self.worker.submit(message, self._hear)
 
     def _on_download_model(self, message: p.DownloadModel) -> None:
-        if parse(message.model).path is not None:  # the browser cannot see that there is such a file
+        # The browser cannot see that there is such a file.
+        if not message.model.startswith((".", "/", "~")) and parse(message.model).path is not None:
             self._submit_load(p.LoadModel(request_id=message.request_id, model=message.model))
             return
         self.show(error=None)

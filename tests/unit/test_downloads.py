@@ -61,6 +61,19 @@ def test_from_the_hub_to_every_tool(hub: Hub, downloads: Downloads, tmp_path: Pa
     assert not partials(tmp_path)
 
 
+def test_two_kernels_share_one_download(hub: Hub) -> None:
+    hub.hold_at = MEGABYTE
+    code = "import llama_widgets as lw\nprint(lw.download('hf:user/repo').wait(60, progress=False))"
+    first = in_another_process(code)
+    until(lambda: hub.asked("GET", "/cdn/"), "the first byte")
+    second = in_another_process(code)
+    until(lambda: len(hub.asked("GET", "/api/models/user/repo")) == 2, "the question of the second")
+    hub.hold_at = None
+    paths = {process.communicate(timeout=60)[0].strip() for process in (first, second)}
+    assert [Path(path).read_bytes() for path in paths] == [FILES[NAME]]
+    assert sum(request.sent for request in hub.asked("GET", "/cdn/")) == len(FILES[NAME])
+
+
 def test_what_is_there_is_not_fetched_again(hub: Hub, downloads: Downloads) -> None:
     path = downloads.download("hf:user/repo").wait(60)
     before = len(hub.asked("GET", "/cdn/"))
