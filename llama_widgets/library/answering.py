@@ -1,9 +1,8 @@
 """The process that asks the model hub: ``python -m llama_widgets.library.answering``.
 
 Questions come as lines of JSON on stdin; each is answered by a line on stdout, as soon as the hub has answered. It is a
-process of its own so that the kernel need not import huggingface_hub, which takes half a second of its lock, and sends
-no telemetry. It ends with its stdin,
-when it has answered what it was asked.
+process of its own so that the kernel need not import huggingface_hub, which takes a third of a second of its lock, and
+sends no telemetry. It ends with its stdin, when it has answered what it was asked.
 """
 
 from __future__ import annotations
@@ -11,16 +10,14 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from .child import say
 from .references import Reference
 
 _TIMEOUT_S = 20.0
 _AT_ONCE = 4
-_lock = threading.Lock()
-"""Long lines are written in pieces, which must not mix."""
 
 
 def main() -> None:
@@ -51,20 +48,9 @@ def _answer(question: dict[str, Any]) -> None:
     except Exception as error:  # noqa: BLE001 - told to who asked
         failure = hub.translate(error, reference)
         told = {"code": failure.code, "message": failure.message, "hint": failure.hint}
-        _write({"number": number, "error": told}, token)
+        say({"number": number, "error": told}, token)
     else:
-        _write({"number": number, "answer": answer}, token)
-
-
-def _write(event: dict[str, Any], token: str | None) -> None:
-    line = json.dumps(event)
-    if token:
-        line = line.replace(json.dumps(token)[1:-1], "***")
-    try:
-        with _lock, os.fdopen(os.dup(1), "wb") as out:
-            out.write(f"{line}\n".encode())
-    except OSError:
-        os._exit(0)
+        say({"number": number, "answer": answer}, token)
 
 
 if __name__ == "__main__":

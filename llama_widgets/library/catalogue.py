@@ -40,10 +40,11 @@ def search(text: str, limit: int, token: str | None) -> list[dict[str, Any]]:
     headers = build_hf_headers(token=token)
     response = get_session().get(f"{constants.ENDPOINT}/api/models", params=asked, headers=headers)
     hf_raise_for_status(response)
-    if not isinstance(response.json(), list):
+    answer = response.json()
+    if not isinstance(answer, list):
         msg = "The answer is not one of a model hub."
         raise HubError(msg, "If HF_ENDPOINT is set, check it; otherwise check your proxy settings.")
-    models: list[ModelInfo] = [ModelInfo(**found) for found in response.json()[:limit]]  # type: ignore[no-untyped-call]
+    models: list[ModelInfo] = [ModelInfo(**found) for found in answer[:limit]]  # type: ignore[no-untyped-call]
     return [_facts(model) for model in models]
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..errors import HubError, from_code
-from .child import spawn
+from .child import events, spawn
 from .references import Reference
 
 GOOD_FOR_S = 300.0
@@ -121,7 +121,8 @@ class _Asker:
         if over:
             answer.set_exception(_gone())
         else:
-            with contextlib.suppress(OSError):  # it has just ended, which fails all that it was asked
+            # It may just have ended, or be closed while it ends: that fails all that it was asked.
+            with contextlib.suppress(OSError, ValueError):
                 assert self._process.stdin is not None  # noqa: S101 - it was asked for
                 self._process.stdin.write(json.dumps(question | {"number": number}).encode() + b"\n")
                 self._process.stdin.flush()
@@ -138,11 +139,8 @@ class _Asker:
 
     def _listen(self) -> None:
         with self._process as process:
-            assert process.stdout is not None  # noqa: S101 - it was asked for
-            for line in process.stdout:
-                # Python's own start may print things, such as those of a sitecustomize.py.
-                if line.startswith(b'{"number"'):
-                    self._heard(json.loads(line))
+            for event in events(process, "number"):
+                self._heard(event)
         with self._lock:
             self.ended = True
             left = [answer for answer in self._asked.values() if not answer.done()]

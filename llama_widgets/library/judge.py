@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..engines import gguf, header, memory
+from ..engines.estimate import Shape
 from ..errors import LlamaWidgetsError, ModelNotFoundError, UnknownReferenceError, from_code
 from ..requests import wait
 from . import enquiry, local
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..engines.buffers import Needs
-    from ..engines.estimate import Shape
     from ..engines.memory import Room, Verdict
     from ..options import LoadOptions
 
@@ -167,8 +167,6 @@ class Subject:
     @cached_property
     def shape(self) -> Shape:
         """How large it is. Raises why that is not known."""
-        from ..engines.estimate import Shape
-
         if self.refusal is not None:
             raise self.refusal
         return Shape(self.values)

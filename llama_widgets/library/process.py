@@ -9,7 +9,7 @@ import threading
 from dataclasses import asdict, dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
-from .child import spawn
+from .child import events, spawn
 from .references import Reference
 
 if TYPE_CHECKING:
@@ -126,13 +126,11 @@ class Process:
             return self._process
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
-        if process.stdin is None or process.stdout is None:
+        if process.stdin is None:
             return
         # Stdin stays open, as its end is how the process learns that the kernel is gone.
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(f"{self._order.to_json()}\n".encode())
             process.stdin.flush()
-        for line in process.stdout:
-            # Python's own start may print things, such as those of a sitecustomize.py.
-            if line.startswith(b'{"event"'):
-                self._heard(self, json.loads(line))
+        for event in events(process, "event"):
+            self._heard(self, event)

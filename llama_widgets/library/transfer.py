@@ -11,7 +11,6 @@ sizes, etags and tokens, and takes the finished file into its cache.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ChecksumError, DiskFullError, HubError, LlamaWidgetsError, NetworkError
+from .child import say
 from .local import cached, is_from, readable
 from .process import Order
 
@@ -243,13 +243,13 @@ def main() -> None:
         line += os.read(0, _PIECE) or os._exit(1)
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     order = Order.from_json(line.decode())
-    transfer = Transfer(order, lambda event: _write(event, order.token))
+    transfer = Transfer(order, lambda event: say(event, order.token))
     threading.Thread(target=_tick, args=(transfer,), daemon=True).start()
     try:
         transfer.run()
     except LlamaWidgetsError as error:
         event = {"event": "error", "code": error.code, "message": error.message, "hint": error.hint}
-        _write(event, order.token)
+        say(event, order.token)
     # Threads and connections need no farewell.
     os._exit(0)
 
@@ -265,24 +265,6 @@ def _tick(transfer: Transfer) -> None:
     while True:
         time.sleep(_TICK)
         transfer.tick()
-
-
-_writing = threading.Lock()
-"""Long lines are written in pieces, which must not mix."""
-
-
-def _write(event: dict[str, Any], token: str | None) -> None:
-    line = json.dumps(event)
-    if token:
-        # httpx, for one, quotes a header that it does not take.
-        line = line.replace(json.dumps(token)[1:-1], "***")
-    rest = f"{line}\n".encode()
-    try:
-        with _writing:
-            while rest:
-                rest = rest[os.write(1, rest) :]
-    except OSError:
-        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 // What a widget and its views say to each other, beside commands and events. Twin: ../../widgets/messages.py.
 
 import type { FROM_VIEW } from "./commands";
-import { EVENTS, timings, usage } from "./protocol";
+import { EVENTS, timings, usage, words } from "./protocol";
 import {
   anything,
   flag,
@@ -52,7 +52,6 @@ const readTurn = (value: unknown, name: string): Turn => {
   return read;
 };
 
-const words = or(text, "");
 const count = or(whole(0), 0);
 
 /** A repository of the hub. */

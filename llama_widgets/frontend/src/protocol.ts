@@ -22,7 +22,7 @@ const anyRecord = record(anything);
 
 const count = or(whole(), 0);
 const figure = or(nullable(number()), null);
-const words = or(text, "");
+export const words = or(text, "");
 const records = or(list(anyRecord), []);
 const cancelled = or(flag, false);
 
