@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .chat.reply import Reply
     from .chat.tools import Tool
     from .errors import LlamaWidgetsError
+    from .filling import Filled, fill
     from .library.downloads import download, downloads
     from .library.house import Leftover, delete, leftovers
     from .library.job import Job
@@ -39,6 +40,7 @@ _HOMES = {
     "ChatPanel": ".widgets.panel",
     "DownloadProgress": ".widgets.download",
     "Estimate": ".library.judge",
+    "Filled": ".filling",
     "HubModel": ".library.search",
     "Job": ".library.job",
     "Leftover": ".library.house",
@@ -58,6 +60,7 @@ _HOMES = {
     "embed": ".shortcuts",
     "errors": "",
     "estimate": ".shortcuts",
+    "fill": ".filling",
     "info": ".library.judge",
     "leftovers": ".library.house",
     "models": ".library.local",
@@ -70,6 +73,7 @@ __all__ = [
     "ChatPanel",
     "DownloadProgress",
     "Estimate",
+    "Filled",
     "HubModel",
     "Job",
     "Leftover",
@@ -90,6 +94,7 @@ __all__ = [
     "embed",
     "errors",
     "estimate",
+    "fill",
     "info",
     "leftovers",
     "models",

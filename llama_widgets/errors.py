@@ -8,7 +8,8 @@ what to do about it. Where Python has a class for the same thing, the error is t
     LlamaWidgetsError
     ├── ProtocolError (ValueError)          a message that is not of the protocol
     ├── ParameterError (ValueError)         an option or argument of the wrong type or out of range
-    │   └── GrammarError                    a grammar or a JSON schema that no answer can be held to
+    │   ├── GrammarError                    a grammar or a JSON schema that no answer can be held to
+    │   └── FillError                       what was to be put into a message cannot be
     ├── BusyError                           this conversation is still answering
     ├── NoModelError                        something was asked, and no model was named
     ├── ClosedError                         the worker has been shut down
@@ -84,6 +85,12 @@ class GrammarError(ParameterError):
     """A grammar or a JSON schema cannot be compiled, or no answer can be held to it."""
 
     code = "grammar"
+
+
+class FillError(ParameterError):
+    """A variable, an expression or a file that was to be put into a message cannot be."""
+
+    code = "fill"
 
 
 class BusyError(LlamaWidgetsError):
