@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from . import errors
     from .activity import Status
     from .chat.conversation import Chat
+    from .chat.presets import presets
     from .chat.reply import Reply
     from .chat.tools import Tool
     from .errors import LlamaWidgetsError
@@ -64,6 +65,7 @@ _HOMES = {
     "info": ".library.judge",
     "leftovers": ".library.house",
     "models": ".library.local",
+    "presets": ".chat.presets",
     "search": ".library.search",
     "status": ".shortcuts",
 }
@@ -98,6 +100,7 @@ __all__ = [
     "info",
     "leftovers",
     "models",
+    "presets",
     "search",
     "status",
 ]

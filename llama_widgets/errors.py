@@ -20,6 +20,7 @@ what to do about it. Where Python has a class for the same thing, the error is t
     │   ├── AdapterError                    a LoRA adapter that is not one, or is for another model
     │   ├── InsufficientMemoryError (MemoryError)     it needs more memory than is free
     │   └── ContextError                    llama.cpp could not make the context
+    ├── PresetError (ValueError)            a preset that is not there, is none, or cannot be saved
     ├── DeleteError                         a file that is not ours to delete, or is in use
     ├── GenerationError
     │   ├── ContextOverflowError            the prompt does not fit the context
@@ -151,6 +152,12 @@ class ContextError(ModelError):
     """llama.cpp could not make the context."""
 
     code = "context"
+
+
+class PresetError(LlamaWidgetsError, ValueError):
+    """A preset is not there, is not one, or cannot be saved or deleted; no setting was changed."""
+
+    code = "preset"
 
 
 class DeleteError(LlamaWidgetsError):

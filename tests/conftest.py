@@ -27,8 +27,9 @@ KERNELS: dict[str, dict[str, str]] = {
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_notes_of_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep the models that tests load from counting as used by whoever runs them."""
+    """Keep what tests note and save from those of whoever runs them."""
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
 
 
 @pytest.fixture(scope="session")

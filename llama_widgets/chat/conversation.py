@@ -15,6 +15,7 @@ from ..worker import Worker, shared
 from . import plans
 from .answer import Answer
 from .asking import Asking
+from .presets import Presets, settings_of, system_text
 from .record import Record
 from .rounds import Rounds
 from .settings import Settings
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     Watcher = Callable[[p.Event | Change], object]
 
 
-class Chat(Asking):
+class Chat(Asking, Presets):
     """A conversation with a model.
 
     Parameters
@@ -120,10 +121,7 @@ class Chat(Asking):
 
     @system.setter
     def system(self, system: object) -> None:
-        if not isinstance(system, (str, type(None))):
-            msg = f"The system prompt must be text, not {type(system).__name__}."
-            raise ParameterError(msg, "Give a string, or None for no system prompt.")
-        self._system = system
+        self._system = system_text(system)
 
     @property
     def options(self) -> GenerationOptions:
@@ -167,8 +165,18 @@ class Chat(Asking):
         return answer.request_id if answer else ""
 
     def configure(self, **options: Any) -> None:  # noqa: ANN401 - checked by Settings
-        """Change what all questions from now on are asked with; takes what the constructor does."""
-        self.settings = self.settings.changed(options)
+        """Change what all questions from now on are asked with: ``system`` and the options of the constructor.
+
+        Where one of them cannot be, none is changed.
+        """
+        settings = self.settings.changed({name: value for name, value in options.items() if name != "system"})
+        if "system" in options:
+            self.system = options["system"]
+        self.settings = settings
+
+    def preset(self) -> dict[str, Any]:
+        """Return the present settings as ``save_preset`` would save them."""
+        return settings_of(self)
 
     def submit(self, text: object, *, request_id: str | None = None, **options: Any) -> Answer:  # noqa: ANN401
         """Ask without waiting.

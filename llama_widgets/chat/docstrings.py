@@ -41,6 +41,13 @@ def describe(function: object) -> tuple[str, dict[str, str]]:
     return _paragraphs(said), parameters
 
 
+def attributes(described: type) -> dict[str, str]:
+    """Return what the docstring of a class says of each of its attributes, in numpy's way."""
+    lines = (inspect.getdoc(described) or "").splitlines()  # none with python -OO
+    start = lines.index("Attributes") + 2 if "Attributes" in lines else len(lines)
+    return _numpy(lines[start : _numpy_end(lines, start)])
+
+
 def _numpy_end(lines: list[str], start: int) -> int:
     """Return where the section ends that begins at ``start``: before the next title with a line under it."""
     for at in range(start, len(lines) - 1):
