@@ -89,9 +89,10 @@ class GenerationOptions:
         The longest answer; ``None`` is until the model ends it.
     temperature : float
         0 takes the likeliest token each time; higher is more varied.
-    dynatemp_range, dynatemp_exponent : float
-        The temperature moves by up to this range, by how sure the model is; 0 is off. The exponent is the shape of
-        the curve between entropy and temperature. Source: arXiv 2309.02772.
+    dynatemp_range : float
+        The temperature moves by up to this range, by how sure the model is; 0 is off. Source: arXiv 2309.02772.
+    dynatemp_exponent : float
+        The shape of the curve between how sure the model is and the temperature; 1 is a line.
     top_k : int
         Only the k likeliest tokens are considered; 0 is all.
     top_p : float
@@ -102,9 +103,10 @@ class GenerationOptions:
         Only tokens about as surprising as expected, up to this probability; 1 is all. Source: arXiv 2202.00666.
     top_n_sigma : float
         Only tokens within n standard deviations of the likeliest logit; 0 or less is off. Source: arXiv 2411.07641.
-    xtc_probability, xtc_threshold : float
-        With this probability all tokens above the threshold but the least likely of them are taken out; 0 is off, and
-        so is a threshold above 0.5, which no two tokens can reach.
+    xtc_probability : float
+        With this probability all tokens above the threshold but the least likely of them are taken out; 0 is off.
+    xtc_threshold : float
+        How likely a token must be for XTC to take it out; above 0.5 is off, as no two tokens can reach that.
     dry_multiplier : float
         Strength of the penalty on repeating longer sequences ("don't repeat yourself"); 0 is off.
     dry_base : float
@@ -117,14 +119,18 @@ class GenerationOptions:
         Texts over which DRY does not look for repetitions.
     mirostat : int
         1 or 2 holds the surprise of the text at ``mirostat_tau``; 0 is off. Source: arXiv 2007.14966.
-    mirostat_tau, mirostat_eta : float
-        The surprise wished for, in bits, and how fast it is approached.
+    mirostat_tau : float
+        The surprise that mirostat wishes for, in bits.
+    mirostat_eta : float
+        How fast mirostat approaches it.
     repeat_last_n : int
         How many tokens the three penalties look back; -1 is as many as the model was trained on, 0 is off.
     repeat_penalty : float
         Above 1, tokens that occurred become less likely; 1 is off.
-    frequency_penalty, presence_penalty : float
-        Taken from the logit of a token for each time it occurred, and once if it did; 0 is off.
+    frequency_penalty : float
+        Taken from the logit of a token for each time it occurred; 0 is off.
+    presence_penalty : float
+        Taken from the logit of a token once if it occurred; 0 is off.
     logit_bias : dict of str to float
         Added to the logits of all tokens that a text consists of, wherever they occur; -100 or less forbids them. Most
         tokens begin with the space before a word, so " yes" is another token than "yes". A grammar that leaves only

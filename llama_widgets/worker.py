@@ -103,9 +103,9 @@ class Worker:
         """Whether the worker was shut down."""
         return self._closed
 
-    def is_loaded(self, model: str) -> bool:
-        """Return whether ``model``, a path or reference, names the model in memory."""
-        return self._resident.holds(model)
+    def is_loaded(self, model: str, options: LoadOptions | None = None) -> bool:
+        """Return whether ``model``, a path or reference, is in memory, loaded with ``options`` if they are given."""
+        return self._resident.holds(model, options)
 
     def status(self) -> Status:
         """Return what is going on, from any thread."""

@@ -12,9 +12,10 @@ from .. import protocol as p
 from ..chat.asking import Asking
 from ..chat.changes import Change, Rejected, Snapshot, ToolCall, TurnChanged
 from ..chat.conversation import Chat
-from .base import Coalesced, LlamaWidget
+from ..options import LoadOptions
+from .base import Coalesced
+from .drawer import Drawer
 from .selector import ModelName, ModelSelector
-from .traits import AnswerTraits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from .messages import Ask, Clear, Hello
 
 
-class ChatPanel(Asking, AnswerTraits, LlamaWidget):
+class ChatPanel(Asking, Drawer):
     """A conversation with a local model.
 
     With no model named, the panel shows a ``ModelSelector`` first, so that ``lw.ChatPanel()`` alone is enough.
@@ -48,6 +49,10 @@ class ChatPanel(Asking, AnswerTraits, LlamaWidget):
         What the next question is asked with: all fields of ``GenerationOptions``, of which ``stop_strings`` is the
         ``stop``, and what ``Chat`` takes beside them: thinking, tools, confirm, tool_choice, tool_timeout,
         max_tool_rounds.
+    n_ctx : int or "auto"
+        Tokens of context that the model is loaded with, as in ``LoadOptions``; applied with the next question.
+    stale : bool
+        Whether the model in memory was loaded with other options, so that the next question loads it anew.
     messages : list of dict
         What was said; observe it to hear of every settled turn.
     state : str
@@ -70,7 +75,6 @@ class ChatPanel(Asking, AnswerTraits, LlamaWidget):
     _arguments = frozenset({"model", "system", "messages", "worker"})
 
     model = ModelName("", help="The model that answers: a path or a reference.").tag(sync=True)
-    system = traitlets.Unicode(None, allow_none=True, help="The system prompt.")
     height = traitlets.Unicode("", help="Height in CSS; empty grows with the conversation.").tag(sync=True)
 
     messages = traitlets.List(traitlets.Dict(), read_only=True, help="What was said.")
@@ -80,6 +84,7 @@ class ChatPanel(Asking, AnswerTraits, LlamaWidget):
     loaded = traitlets.Dict(default_value=None, allow_none=True, read_only=True, help="The model in memory.").tag(
         sync=True
     )
+    stale = traitlets.Bool(read_only=True, help="Whether the next question loads the model anew.").tag(sync=True)
     progress = traitlets.Dict(
         default_value=None, allow_none=True, read_only=True, help="How far a load or a prompt is."
     ).tag(sync=True)
@@ -143,7 +148,10 @@ class ChatPanel(Asking, AnswerTraits, LlamaWidget):
 
     def load(self, **options: Any) -> p.ModelLoaded:  # noqa: ANN401 - checked against LoadOptions
         """Load the model now and wait for it; see ``Chat.load``."""
-        return self._chat.load(**options)
+        loaded = self._chat.load(**options)
+        if self._chat.load_options is not None:
+            self.n_ctx = self._chat.load_options.n_ctx
+        return loaded
 
     def stop(self) -> bool:
         """Stop the answer that is being made, keeping what was said; return whether there was one."""
@@ -169,9 +177,10 @@ class ChatPanel(Asking, AnswerTraits, LlamaWidget):
             self.selector.value = self.model
         self._draw_state()
 
-    @traitlets.observe("system")
-    def _system_given(self, _change: object) -> None:
-        self._chat.system = self.system
+    @traitlets.observe("n_ctx")
+    def _context_given(self, change: Any) -> None:  # noqa: ANN401 - a traitlets Bunch
+        self._chat.load_options = replace(self._chat.load_options or LoadOptions(), n_ctx=change.new)
+        self._draw_state()
 
     def _adopt(self, model: str) -> None:
         self.show(error=None, model=model)
@@ -225,6 +234,8 @@ class ChatPanel(Asking, AnswerTraits, LlamaWidget):
         if loading and phase != "stopping":
             state, progress = "loading", {"operation": "load", "done": held.done, "total": held.total}
         of_load = held.warnings if mine else ()
+        load = self._chat.load_options
+        self.show(stale=mine is not None and load is not None and not worker.is_loaded(self.model, load))
         self.show(notices=[*of_load, *(said for said in self._said if said not in of_load)])
         self.show(progress=progress, loaded=mine.to_dict() if mine else None, running=running, state=state)
 

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import traitlets
 
+from ..chat.presets import system_text
 from ..chat.settings import NAMES, Settings
+from ..chat.turns import plain_copy
+from ..errors import ParameterError
+from ..options import LoadOptions
+from ..wire import build, known
 
 if TYPE_CHECKING:
     from ..chat.conversation import Chat
@@ -16,74 +21,139 @@ _DEFAULTS = Settings()
 _OPTIONS = {"stop_strings" if name == "stop" else name: name for name in NAMES if name != "response_prefix"}
 """The traits, each with the option that it sets. ``stop`` is what panels do."""
 
+SETTINGS = ("system", "n_ctx", *_OPTIONS)
+"""All traits of this kind."""
 
-def _value(settings: Settings, option: str) -> Any:  # noqa: ANN401 - an option of any type
+TRAITS = {option: trait for trait, option in _OPTIONS.items()}
+"""The traits by the option that each sets."""
+
+_OBJECTS = ("tools", "confirm")
+"""What is no data: it does not travel."""
+
+
+class _RefusedError(ParameterError, traitlets.TraitError):
+    """Also the error of traitlets, which takes back what was held (``hold_trait_notifications``) for no other."""
+
+
+def value_of(settings: Settings, option: str) -> Any:  # noqa: ANN401 - an option of any type
+    """Return the value of an option as it was given."""
     if option == "json_schema":
         return settings.schema
     return getattr(settings.options, option) if hasattr(settings.options, option) else getattr(settings, option)
 
 
-class _Option(traitlets.TraitType[Any, Any]):
-    """Checked by ``Settings``, where the ranges are, and not again by a trait type.
+def _travelling(value: Any, _widget: object) -> Any:  # noqa: ANN401 - an option of any type
+    """Return a trait's value as JSON; a pydantic model is its schema."""
+    schema = getattr(value, "model_json_schema", None)
+    return plain_copy(schema() if schema else value)
+
+
+class _Checked(traitlets.TraitType[Any, Any]):
+    """Checked where the ranges are, by ``AnswerTraits``, and not again by a trait type.
 
     Not traitlets.Any, which passes None on unchecked, so that max_tokens = None would change the trait and no answer.
     """
-
-    def __init__(self, option: str, home: str = "GenerationOptions") -> None:
-        super().__init__(_value(_DEFAULTS, option), help=f"As {option} of {home}.")
 
     def default(self, obj: Any = None) -> Any:  # noqa: ANN401 - as traitlets declares it
         """Return a default of one's own: some are lists."""
         return copy(super().default(obj))
 
 
+def _option(option: str, home: str = "GenerationOptions") -> _Checked:
+    trait = _Checked(value_of(_DEFAULTS, option), help=f"As {option} of {home}.")
+    return trait if option in _OBJECTS else trait.tag(sync=True, to_json=_travelling)
+
+
 class AnswerTraits(traitlets.HasTraits):
-    """One trait for each option of a question; needs ``_chat`` before it is constructed."""
+    """One trait for each option of a question; needs ``_chat`` before it is constructed.
+
+    A trait is checked first, and what it sets is set when it has changed: so nothing is set where traitlets takes a
+    change back.
+    """
 
     _chat: Chat
 
-    max_tokens = _Option("max_tokens")
-    temperature = _Option("temperature")
-    dynatemp_range = _Option("dynatemp_range")
-    dynatemp_exponent = _Option("dynatemp_exponent")
-    top_k = _Option("top_k")
-    top_p = _Option("top_p")
-    min_p = _Option("min_p")
-    typical_p = _Option("typical_p")
-    top_n_sigma = _Option("top_n_sigma")
-    xtc_probability = _Option("xtc_probability")
-    xtc_threshold = _Option("xtc_threshold")
-    dry_multiplier = _Option("dry_multiplier")
-    dry_base = _Option("dry_base")
-    dry_allowed_length = _Option("dry_allowed_length")
-    dry_penalty_last_n = _Option("dry_penalty_last_n")
-    dry_sequence_breakers = _Option("dry_sequence_breakers")
-    mirostat = _Option("mirostat")
-    mirostat_tau = _Option("mirostat_tau")
-    mirostat_eta = _Option("mirostat_eta")
-    repeat_last_n = _Option("repeat_last_n")
-    repeat_penalty = _Option("repeat_penalty")
-    frequency_penalty = _Option("frequency_penalty")
-    presence_penalty = _Option("presence_penalty")
-    logit_bias = _Option("logit_bias")
-    seed = _Option("seed")
-    stop_strings = _Option("stop")
-    grammar = _Option("grammar")
-    json_schema = _Option("json_schema")
-    top_logprobs = _Option("top_logprobs")
-    thinking_budget = _Option("thinking_budget")
-    context_overflow = _Option("context_overflow")
-    reproducible = _Option("reproducible")
+    system = _Checked(None, help="What the model is told before all else: who it is, and how to answer.").tag(sync=True)
+    n_ctx = _Checked(LoadOptions().n_ctx, help="As n_ctx of LoadOptions.").tag(sync=True)
 
-    thinking = _Option("thinking", "AnswerOptions")
-    tool_choice = _Option("tool_choice", "AnswerOptions")
-    tool_timeout = _Option("tool_timeout", "AnswerOptions")
-    max_tool_rounds = _Option("max_tool_rounds", "AnswerOptions")
-    tools = _Option("tools", "Chat")
-    confirm = _Option("confirm", "Chat")
+    max_tokens = _option("max_tokens")
+    temperature = _option("temperature")
+    dynatemp_range = _option("dynatemp_range")
+    dynatemp_exponent = _option("dynatemp_exponent")
+    top_k = _option("top_k")
+    top_p = _option("top_p")
+    min_p = _option("min_p")
+    typical_p = _option("typical_p")
+    top_n_sigma = _option("top_n_sigma")
+    xtc_probability = _option("xtc_probability")
+    xtc_threshold = _option("xtc_threshold")
+    dry_multiplier = _option("dry_multiplier")
+    dry_base = _option("dry_base")
+    dry_allowed_length = _option("dry_allowed_length")
+    dry_penalty_last_n = _option("dry_penalty_last_n")
+    dry_sequence_breakers = _option("dry_sequence_breakers")
+    mirostat = _option("mirostat")
+    mirostat_tau = _option("mirostat_tau")
+    mirostat_eta = _option("mirostat_eta")
+    repeat_last_n = _option("repeat_last_n")
+    repeat_penalty = _option("repeat_penalty")
+    frequency_penalty = _option("frequency_penalty")
+    presence_penalty = _option("presence_penalty")
+    logit_bias = _option("logit_bias")
+    seed = _option("seed")
+    stop_strings = _option("stop")
+    grammar = _option("grammar")
+    json_schema = _option("json_schema")
+    top_logprobs = _option("top_logprobs")
+    thinking_budget = _option("thinking_budget")
+    context_overflow = _option("context_overflow")
+    reproducible = _option("reproducible")
 
-    @traitlets.validate(*_OPTIONS)
-    def _check_option(self, proposal: Any) -> Any:  # noqa: ANN401 - a traitlets Bunch
-        option = _OPTIONS[proposal.trait.name]
-        self._chat.configure(**{option: proposal.value})
-        return _value(self._chat.settings, option)
+    thinking = _option("thinking", "AnswerOptions")
+    tool_choice = _option("tool_choice", "AnswerOptions")
+    tool_timeout = _option("tool_timeout", "AnswerOptions")
+    max_tool_rounds = _option("max_tool_rounds", "AnswerOptions")
+    tools = _option("tools", "Chat")
+    confirm = _option("confirm", "Chat")
+
+    def configure(self, **options: Any) -> None:  # noqa: ANN401 - checked by their traits
+        """Set several of the traits above, or none where one of them cannot be.
+
+        Parameters
+        ----------
+        **options
+            Traits by their names; ``stop`` is ``stop_strings``.
+
+        Raises
+        ------
+        ParameterError
+            If one is unknown, of the wrong type or out of range.
+        """
+        values = {TRAITS.get(name, name): value for name, value in options.items()}
+        for name, value in values.items():
+            self._check(name, value)
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    def _check(self, name: str, value: Any) -> Any:  # noqa: ANN401 - an option of any type
+        """Return the value that the trait gets."""
+        if name == "system":
+            return system_text(value)
+        if name == "n_ctx":
+            return build(LoadOptions, {name: value}, where="the load options", error=ParameterError).n_ctx
+        if name not in _OPTIONS:
+            msg = f"{name!r} is not a setting."
+            raise ParameterError(msg, known(name, SETTINGS))
+        option = _OPTIONS[name]
+        return value_of(self._chat.settings.changed({option: value}), option)
+
+    @traitlets.validate(*SETTINGS)
+    def _check_trait(self, proposal: Any) -> Any:  # noqa: ANN401 - a traitlets Bunch
+        try:
+            return self._check(proposal.trait.name, proposal.value)
+        except ParameterError as error:
+            raise _RefusedError(error.message, error.hint) from error
+
+    @traitlets.observe("system", *_OPTIONS)
+    def _set_option(self, change: Any) -> None:  # noqa: ANN401 - a traitlets Bunch
+        self._chat.configure(**{_OPTIONS.get(change.name, change.name): change.new})

@@ -117,4 +117,11 @@ export const FROM_VIEW = {
   delete_model: { model: text, dry_run: or(flag, false) },
   delete_leftovers: {},
   discard: { target: text },
+  show_settings: {},
+  configure: { options: anyRecord },
+  apply_preset: { name: text },
+  save_preset: { name: text },
+  delete_preset: { name: text },
+  import_preset: { file: text, text },
+  export_preset: {},
 };

@@ -110,6 +110,31 @@ export type ModelInfo = ReturnType<typeof info>;
 
 const refusal = open({ code: text, message: text, hint: text });
 
+const bound = or<number | null | undefined>(nullable(number()), undefined);
+
+/** A setting as it is shown: `../../widgets/described.py` makes it of the declaration of the option. */
+const setting = open({
+  name: text,
+  label: text,
+  help: text,
+  kind: oneOf("number", "choice", "flag", "text", "lines", "json"),
+  default: anything,
+  low: bound,
+  high: bound,
+  /** Of a slider, where there is one. */
+  step: or<number | undefined>(number(0), undefined),
+  options: or<unknown[] | undefined>(list(anything), undefined),
+  /** Whether nothing is a value too. */
+  empty: or<boolean | undefined>(flag, undefined),
+});
+export type Setting = ReturnType<typeof setting>;
+
+const group = open({ title: text, settings: list(setting) });
+export type SettingsGroup = ReturnType<typeof group>;
+
+const preset = open({ name: text, built_in: flag, settings: record(anything) });
+export type Preset = ReturnType<typeof preset>;
+
 export const TO_VIEW = {
   pong: {},
   snapshot: {
@@ -123,6 +148,9 @@ export const TO_VIEW = {
   found: { models: list(hubModel) },
   looked: { info, estimates: list(estimate), refusal: or(nullable(refusal), null) },
   deleted: { freed: whole(0), dry_run: or(flag, false) },
+  settings: { presets: list(preset), groups: or(list(group), []) },
+  configured: {},
+  preset_file: { text },
 };
 
 /** Everything that can arrive in a view. */
@@ -183,6 +211,8 @@ export type ChatTraits = {
   error: Failure | null;
   notices: string[];
   running: string;
+  /** The next question loads the model anew. */
+  stale: boolean;
   height: string;
   selector: string;
 };

@@ -12,6 +12,7 @@ const TRAITS: ChatTraits = {
   error: null,
   notices: [],
   running: "",
+  stale: false,
   height: "",
   selector: "IPY_MODEL_child",
 };
