@@ -27,11 +27,24 @@ class Asking:
         """Ask without waiting."""
         raise NotImplementedError
 
-    def submit_regenerate(self, *, request_id: str | None = None, **options: Any) -> Answer:  # noqa: ANN401
-        """Answer the last question again, without waiting."""
+    def submit_regenerate(
+        self,
+        turn: str | None = None,
+        *,
+        request_id: str | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> Answer:
+        """Answer a question again, without waiting."""
         raise NotImplementedError
 
-    def submit_edit(self, index: int, text: str, *, request_id: str | None = None, **options: Any) -> Answer:  # noqa: ANN401
+    def submit_edit(
+        self,
+        which: int | str,
+        text: str,
+        *,
+        request_id: str | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> Answer:
         """Ask something else in place of a question, without waiting."""
         raise NotImplementedError
 
@@ -53,31 +66,39 @@ class Asking:
         self.forbid_waiting()
         return _wait(self.submit(text, **options))
 
-    def regenerate(self, **options: Any) -> Reply:  # noqa: ANN401
-        """Answer the last question again, in place of its answer, and wait. Takes and raises what ``ask`` does."""
-        self.forbid_waiting()
-        return _wait(self.submit_regenerate(**options))
-
-    def edit(self, index: int, text: str, **options: Any) -> Reply:  # noqa: ANN401
-        """Ask something else in place of a question and wait; all that followed it leaves the conversation.
+    def regenerate(self, turn: str | None = None, **options: Any) -> Reply:  # noqa: ANN401
+        """Answer a question again and wait; the answer that was there stays as a branch beside the new one.
 
         Parameters
         ----------
-        index : int
-            Which question: 0 is the first, -1 the last.
+        turn : str, optional
+            The id of an answer, or of its question; by default the last one.
+        **options
+            As in ``ask``.
+        """
+        self.forbid_waiting()
+        return _wait(self.submit_regenerate(turn, **options))
+
+    def edit(self, which: int | str, text: str, **options: Any) -> Reply:  # noqa: ANN401
+        """Ask something else in place of a question and wait; the question and what followed stay as a branch.
+
+        Parameters
+        ----------
+        which : int or str
+            Which question: 0 is the first, -1 the last; or its id.
         text : str
             What is asked in its place.
         **options
             As in ``ask``.
         """
         self.forbid_waiting()
-        return _wait(self.submit_edit(index, text, **options))
+        return _wait(self.submit_edit(which, text, **options))
 
     def continue_(self, **options: Any) -> Reply:  # noqa: ANN401
         """Go on with the last answer, which was cut by max_tokens, a stop, a full context or an error, and wait.
 
-        It grows in place: the reply's ``text`` is all of it, its other figures are of the new piece. Takes and raises
-        what ``ask`` does, and ``ParameterError`` for an answer that ended by itself.
+        The reply's ``text`` is all of it, its other figures are of the new piece; the cut one stays as a branch. Takes
+        and raises what ``ask`` does, and ``ParameterError`` for an answer that ended by itself.
         """
         self.forbid_waiting()
         return _wait(self.submit_continue(**options))

@@ -38,8 +38,26 @@ class TurnChanged(Message):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Branched(Message):
+    """After the turn ``after`` ("" is before the first) the conversation now goes on with ``turns``, and no others."""
+
+    type = "branched"
+    after: str
+    turns: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BookChanged(Message):
+    """There are other conversations, or other names for them: dicts with ``id``, ``name`` and ``current``."""
+
+    type = "book"
+    conversations: list[dict[str, Any]]
+    can_undo: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rejected(Message):
-    """The question could not be answered at all and is gone from the conversation; ``turn`` was its id."""
+    """The question could not be answered at all, and the conversation is as it was before; ``turn`` was its id."""
 
     type = "rejected"
     text: str
@@ -71,4 +89,4 @@ class ToolResult(Message):
     state: ToolState = "done"
 
 
-Change = Snapshot | TurnChanged | Rejected | ToolCall | ToolResult
+Change = Snapshot | TurnChanged | Branched | BookChanged | Rejected | ToolCall | ToolResult

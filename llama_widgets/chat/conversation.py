@@ -15,6 +15,7 @@ from ..worker import Worker, shared
 from . import plans
 from .answer import Answer
 from .asking import Asking
+from .branches import Branches
 from .presets import Presets, settings_of, system_text
 from .record import Record
 from .rounds import Rounds
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     Watcher = Callable[[p.Event | Change], object]
 
 
-class Chat(Asking, Presets):
+class Chat(Asking, Branches, Presets):
     """A conversation with a model.
 
     Parameters
@@ -64,8 +65,6 @@ class Chat(Asking, Presets):
 
     Attributes
     ----------
-    id : str
-        What the engine knows the conversation by.
     settings : Settings
         What the next question is asked with; ``configure`` changes it.
 
@@ -84,7 +83,6 @@ class Chat(Asking, Presets):
         worker: Worker | None = None,
         **options: Any,  # noqa: ANN401 - checked by Settings
     ) -> None:
-        self.id = new_id()
         self._own_worker = worker
         self._load_options: LoadOptions | None = None
         self._model = ""
@@ -93,6 +91,11 @@ class Chat(Asking, Presets):
         self.settings = Settings().changed(options)
         self._record = Record(read_turns(messages))
         self._rounds = Rounds(self._record)
+
+    @property
+    def record(self) -> Record:
+        """What was said, which answer is being made, and who hears of it."""
+        return self._record
 
     @property
     def worker(self) -> Worker:
@@ -148,10 +151,25 @@ class Chat(Asking, Presets):
     @messages.setter
     def messages(self, messages: Iterable[Mapping[str, Any]]) -> None:
         turns = read_turns(messages)
-        with self._record.lock:
-            self._record.forbid_busy()
+        with self._changing():
+            self._record.book.remember(self._record.book.current.tree.clear())
             self._record.turns = turns
-            self._record.tell(self.snapshot())
+
+    @property
+    def id(self) -> str:
+        """The id of the open conversation, by which the engine knows it."""
+        return self._record.book.current.id
+
+    @property
+    def conversations(self) -> list[dict[str, Any]]:
+        """The conversations, oldest first: dicts with ``id``, ``name`` and whether it is the ``current`` one."""
+        with self._record.lock:
+            return self._record.book.to_list()
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether something was deleted or cleared that ``undo`` brings back."""
+        return self._record.book.can_undo
 
     @property
     def busy(self) -> bool:
@@ -206,20 +224,26 @@ class Chat(Asking, Presets):
         """
         return self._begin(lambda turns: plans.asked(turns, text), request_id, options)
 
-    def submit_regenerate(self, *, request_id: str | None = None, **options: Any) -> Answer:  # noqa: ANN401
-        """Answer the last question again, without waiting; see ``regenerate`` and ``submit``."""
-        return self._begin(plans.regenerated, request_id, options)
+    def submit_regenerate(
+        self,
+        turn: str | None = None,
+        *,
+        request_id: str | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> Answer:
+        """Answer a question again, without waiting; see ``regenerate`` and ``submit``."""
+        return self._begin(lambda turns: plans.regenerated(turns, turn), request_id, options)
 
     def submit_edit(
         self,
-        index: int,
+        which: int | str,
         text: object,
         *,
         request_id: str | None = None,
         **options: Any,  # noqa: ANN401
     ) -> Answer:
         """Ask something else in place of a question, without waiting; see ``edit`` and ``submit``."""
-        return self._begin(lambda turns: plans.edited(turns, index, text), request_id, options)
+        return self._begin(lambda turns: plans.edited(turns, which, text), request_id, options)
 
     def submit_continue(self, *, request_id: str | None = None, **options: Any) -> Answer:  # noqa: ANN401
         """Go on with an answer that was cut, without waiting; see ``continue_`` and ``submit``."""
@@ -260,10 +284,6 @@ class Chat(Asking, Presets):
         if answer is not None:
             answer.stop()
         return answer is not None
-
-    def clear(self) -> None:
-        """Forget the conversation; raises ``BusyError`` while it is answering."""
-        self.messages = []
 
     def snapshot(self) -> Snapshot:
         """Return the whole conversation as it stands. ``seq`` is for who sends it to fill in."""

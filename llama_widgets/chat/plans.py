@@ -40,8 +40,8 @@ class Plan:
 
     @property
     def trims(self) -> bool:
-        """Whether turns leave, beside one that is gone on with."""
-        return len(self.kept) + (self.turn.id in (turn.id for turn in self.before)) < len(self.before)
+        """Whether turns give way to a branch of their own."""
+        return len(self.kept) < len(self.before)
 
 
 def asked(turns: Sequence[Turn], text: object) -> Plan:
@@ -49,22 +49,29 @@ def asked(turns: Sequence[Turn], text: object) -> Plan:
     return Plan(before=turns, kept=turns, question=_question(text))
 
 
-def regenerated(turns: Sequence[Turn]) -> Plan:
-    """Answer the last question again, dropping its answer."""
-    users = _users(turns)
+def regenerated(turns: Sequence[Turn], turn: object = None) -> Plan:
+    """Answer a question again: the last one, or that of which ``turn`` is the id or the id of an answer to it."""
+    end = len(turns) if turn is None else _index(turns, turn) + 1
+    users = _users(turns[:end])
     if not users:
         msg = "There is no question to answer again."
         raise ParameterError(msg, "Ask something first.")
     return Plan(before=turns, kept=turns[: users[-1] + 1])
 
 
-def edited(turns: Sequence[Turn], index: object, text: object) -> Plan:
-    """Ask something else in place of a question, dropping all that follows it."""
+def edited(turns: Sequence[Turn], which: object, text: object) -> Plan:
+    """Ask something else in place of a question, which is given by its number or its id."""
     users = _users(turns)
-    if not isinstance(index, int) or isinstance(index, bool) or not -len(users) <= index < len(users):
-        msg = f"There is no question {index!r}: the conversation has {len(users)}."
+    if isinstance(which, str):
+        at = _index(turns, which)
+        if at not in users:
+            msg = "Only questions can be edited."
+            raise ParameterError(msg, "An answer can be made again: regenerate().")
+        return Plan(before=turns, kept=turns[:at], question=_question(text))
+    if not isinstance(which, int) or isinstance(which, bool) or not -len(users) <= which < len(users):
+        msg = f"There is no question {which!r}: the conversation has {len(users)}."
         raise ParameterError(msg, "They are counted from 0, and from -1 backwards.")
-    return Plan(before=turns, kept=turns[: users[index]], question=_question(text))
+    return Plan(before=turns, kept=turns[: users[which]], question=_question(text))
 
 
 def continued(turns: Sequence[Turn]) -> Plan:
@@ -78,10 +85,9 @@ def continued(turns: Sequence[Turn]) -> Plan:
     if last.stop_reason in ("eos", "stop", "tool_calls"):
         msg = "The last answer was not cut: it ended by itself."
         raise ParameterError(msg, "Ask something new, or answer the last question again: regenerate().")
-    # A new one with the same id, so that the one before can be restored. A thought is not gone on with: models think
-    # before they answer, and what was thought and not said is thought again.
+    # A thought is not gone on with: models think before they answer, and what was not said is thought again.
     thoughts = [last.thoughts] if last.content else []
-    grown = Turn(role="assistant", id=last.id, pieces=[last.content], thought_pieces=thoughts)
+    grown = Turn(role="assistant", pieces=[last.content], thought_pieces=thoughts)
     return Plan(before=turns, kept=turns[:-1], turn=grown)
 
 
@@ -93,6 +99,14 @@ def _question(text: object) -> Turn:
         msg = "The message is empty."
         raise ParameterError(msg, "Write something for the model to answer.")
     return Turn(role="user", pieces=[without_lone_surrogates(text)])
+
+
+def _index(turns: Sequence[Turn], turn: object) -> int:
+    for index, each in enumerate(turns):
+        if each.id == turn:
+            return index
+    msg = f"There is no turn {turn!r:.80} in what is shown of this conversation."
+    raise ParameterError(msg, "Each of chat.messages has its 'id'; chat.switch(id) shows another branch.")
 
 
 def _users(turns: Sequence[Turn]) -> list[int]:

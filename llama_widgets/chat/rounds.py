@@ -10,8 +10,8 @@ from .. import protocol as p
 from ..errors import from_code
 from ..requests import error_event, new_id
 from .calls import perform
-from .changes import Rejected, ToolCall, ToolResult, TurnChanged
-from .turns import Turn, plain_copy
+from .changes import Rejected, ToolCall, ToolResult
+from .turns import Turn, first_kept, plain_copy
 
 if TYPE_CHECKING:
     from .answer import Answer
@@ -33,11 +33,11 @@ class Rounds:
         plan, record = answer.plan, self._record
         record.answer = answer
         if plan.trims:
-            record.turns = list(plan.kept)
-            record.tell(record.snapshot())
+            record.turns = plan.kept
+            record.tell_branch(answer.request_id)
         record.turns = [*plan.kept, *plan.added]
         for turn in plan.added:
-            self._tell_turn(answer, turn)
+            self._record.tell_turn(answer.request_id, turn)
 
     def ask(self, answer: Answer) -> None:
         """Ask the worker for the next round."""
@@ -88,7 +88,7 @@ class Rounds:
         turn.end(done, text=answer.text, thoughts=answer.thoughts)
         answer.count(done.usage)
         answer.rounds += 1
-        self._tell_turn(answer, turn)
+        self._record.tell_turn(answer.request_id, turn)
         # Not on the worker's thread, which has others to answer.
         threading.Thread(target=self._round, args=(answer,), name="llama-widgets-tools", daemon=True).start()
 
@@ -116,7 +116,7 @@ class Rounds:
             with self._record.lock:
                 turn.state = state
                 self._record.tell(ToolCall(request_id=answer.request_id, state=state, **call))
-                self._tell_turn(answer, turn)
+                self._record.tell_turn(answer.request_id, turn)
 
         with self._record.lock:
             self._record.turns = [*self._record.turns, turn]
@@ -126,7 +126,7 @@ class Rounds:
             answer.calls.append({**plain_copy(call), "state": outcome.state, "result": outcome.text})
             result = {"id": turn.call_id, "name": turn.name, "content": outcome.text}
             self._record.tell(ToolResult(request_id=answer.request_id, state=outcome.state, **result))
-            self._tell_turn(answer, turn)
+            self._record.tell_turn(answer.request_id, turn)
 
     def _settle(self, answer: Answer, done: p.CompletionDone) -> None:
         self._record.answer = None
@@ -134,7 +134,8 @@ class Rounds:
         try:
             if answer.turn.done is None:  # else it was stopped while a tool ran
                 answer.turn.end(done, text=answer.text, thoughts=answer.thoughts)
-                self._tell_turn(answer, answer.turn)
+                answer.turn.first_kept = first_kept(self._record.turns, done.dropped)
+                self._record.tell_turn(answer.request_id, answer.turn)
             self._record.tell(done)
         finally:
             answer.settle(done)
@@ -146,7 +147,7 @@ class Rounds:
             if answer.rounds or turn.content != answer.text or turn.thoughts != answer.thoughts:  # what was said stays
                 if turn.done is None:
                     turn.error = error.message
-                    self._tell_turn(answer, turn)
+                    self._record.tell_turn(answer.request_id, turn)
             else:
                 self._restore(answer)
             self._record.tell(error)
@@ -154,21 +155,17 @@ class Rounds:
             answer.fail(from_code(error.code, error.message, error.hint))
 
     def _restore(self, answer: Answer) -> None:
-        """Give the conversation back as it was, with the question, if it was new, to whoever asked."""
+        """Give the conversation back as it was, and the question, if it was new, to whoever asked."""
         plan = answer.plan
-        self._record.turns = list(plan.before)
-        if plan.question is not None and plan.kept == plan.before:
+        self._record.restore(plan.before, plan.added)
+        self._record.tell_branch(answer.request_id)
+        if plan.question is not None:
             text, turn = plan.question.content, plan.question.id
             self._record.tell(Rejected(request_id=answer.request_id, text=text, turn=turn))
-        else:
-            self._record.tell(self._record.snapshot())
 
     def _add(self, answer: Answer, turn: Turn) -> None:
         self._record.turns = [*self._record.turns, turn]
-        self._tell_turn(answer, turn)
-
-    def _tell_turn(self, answer: Answer, turn: Turn) -> None:
-        self._record.tell(TurnChanged(request_id=answer.request_id, turn=turn.to_dict()))
+        self._record.tell_turn(answer.request_id, turn)
 
 
 def _call(call: dict[str, Any], known: set[str]) -> dict[str, Any]:

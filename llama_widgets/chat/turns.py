@@ -23,7 +23,8 @@ class Turn:
     """One turn. ``pieces`` grows while the answer arrives; ``done`` is there once it has ended.
 
     Of an answer that called tools, ``tool_calls`` are these calls; a turn of the role "tool" is the result of the call
-    ``call_id``, with the tool's ``name`` and ``state``.
+    ``call_id``, with the tool's ``name`` and ``state``. ``first_kept`` is the id of the oldest turn that the model was
+    still told for an answer, where older ones were left out.
     """
 
     role: Role
@@ -36,6 +37,7 @@ class Turn:
     name: str = ""
     call_id: str = ""
     state: ToolState = "done"
+    first_kept: str = ""
 
     @property
     def content(self) -> str:
@@ -72,6 +74,7 @@ class Turn:
             plain |= {key: made[key] for key in ("stop_reason", "usage", "timings")}
             if self.done.dropped:
                 plain["dropped"] = self.done.dropped
+                plain["first_kept"] = self.first_kept
         if self.error:
             plain["stop_reason"] = "error"
         return plain
@@ -107,6 +110,7 @@ def _read_turn(message: object) -> Turn:
         turn.thought_pieces = [without_lone_surrogates(str(message.get("thoughts") or ""))]
         turn.done = _read_done(message)
         turn.error = "error" if message.get("stop_reason") == "error" else ""
+        turn.first_kept = without_lone_surrogates(str(message.get("first_kept") or ""))
     if role == "tool":
         turn.name, turn.call_id = (str(message.get(key) or "") for key in ("name", "tool_call_id"))
         if (state := message.get("state")) in get_args(ToolState):
@@ -173,22 +177,35 @@ def prompt(turns: Iterable[Turn], system: str | None) -> list[dict[str, Any]]:
     which many templates refuse: the two questions become one. What the model thought goes along, as some templates
     show it that while it calls tools; the others leave it out.
     """
-    messages: list[dict[str, Any]] = []
+    messages = [message for _, message in _messages(turns)]
+    return [{"role": "system", "content": system}, *messages] if system else messages
+
+
+def first_kept(turns: Iterable[Turn], dropped: int) -> str:
+    """Return the id of the oldest turn that the model was still told, where so many messages were left out."""
+    kept = [turn for turn, message in _messages(turns) if message["role"] != "system"][dropped:]
+    return kept[0].id if dropped and kept else ""
+
+
+def _messages(turns: Iterable[Turn]) -> list[tuple[Turn, dict[str, Any]]]:
+    """Return the messages for the template, each with the turn that it begins with."""
+    messages: list[tuple[Turn, dict[str, Any]]] = []
     for turn in turns:
         if turn.role == "assistant" and not turn.content and not turn.tool_calls:
             continue
-        if messages and messages[-1]["role"] == turn.role == "user":
-            messages[-1] = {"role": "user", "content": f"{messages[-1]['content']}\n\n{turn.content}"}
+        if messages and messages[-1][1]["role"] == turn.role == "user":
+            first, message = messages[-1]
+            messages[-1] = first, {"role": "user", "content": f"{message['content']}\n\n{turn.content}"}
             continue
-        message: dict[str, Any] = {"role": turn.role, "content": turn.content}
+        message = {"role": turn.role, "content": turn.content}
         if turn.thoughts:
             message["thoughts"] = turn.thoughts
         if turn.tool_calls:
             message["tool_calls"] = turn.tool_calls
         if turn.role == "tool":
             message |= {"name": turn.name, "tool_call_id": turn.call_id}
-        messages.append(message)
-    return [{"role": "system", "content": system}, *messages] if system else messages
+        messages.append((turn, message))
+    return messages
 
 
 def _joined(pieces: list[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..chat.changes import Rejected, Snapshot, TurnChanged
+from ..chat.changes import Branched, Rejected, Snapshot, TurnChanged
 from ..protocol import COMMANDS
 from ..wire import Message, secret, table
 
@@ -47,6 +47,85 @@ class Clear(Message):
     """Forget the conversation."""
 
     type = "clear"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regenerate(Message):
+    """Answer the question again that the answer ``turn`` belongs to."""
+
+    type = "regenerate"
+    turn: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit(Message):
+    """Ask something else in place of the question ``turn``."""
+
+    type = "edit"
+    turn: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Continue(Message):
+    """Go on with the last answer, which was cut."""
+
+    type = "continue"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delete(Message):
+    """Delete a turn and all that follows it."""
+
+    type = "delete"
+    turn: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switch(Message):
+    """Show the branch in which ``turn`` is."""
+
+    type = "switch"
+    turn: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Undo(Message):
+    """Bring back what was deleted or cleared last."""
+
+    type = "undo"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewConversation(Message):
+    """Open a new conversation."""
+
+    type = "new_conversation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenConversation(Message):
+    """Open the conversation whose id is ``conversation``."""
+
+    type = "open_conversation"
+    conversation: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenameConversation(Message):
+    """Name the conversation whose id is ``conversation``."""
+
+    type = "rename_conversation"
+    conversation: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteConversation(Message):
+    """Delete the conversation whose id is ``conversation``."""
+
+    type = "delete_conversation"
+    conversation: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,6 +327,16 @@ FROM_VIEW: dict[str, type[Message]] = COMMANDS | table(
     Ping,
     Ask,
     Clear,
+    Regenerate,
+    Edit,
+    Continue,
+    Delete,
+    Switch,
+    Undo,
+    NewConversation,
+    OpenConversation,
+    RenameConversation,
+    DeleteConversation,
     Choose,
     Refresh,
     Pause,
@@ -266,5 +355,5 @@ FROM_VIEW: dict[str, type[Message]] = COMMANDS | table(
     ExportPreset,
 )
 TO_VIEW: dict[str, type[Message]] = table(
-    Pong, Snapshot, TurnChanged, Rejected, Found, Looked, Deleted, SettingsShown, Configured, PresetFile
+    Pong, Snapshot, TurnChanged, Branched, Rejected, Found, Looked, Deleted, SettingsShown, Configured, PresetFile
 )

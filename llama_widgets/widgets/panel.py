@@ -10,7 +10,8 @@ from ipywidgets import widget_serialization
 
 from .. import protocol as p
 from ..chat.asking import Asking
-from ..chat.changes import Change, Rejected, Snapshot, ToolCall, TurnChanged
+from ..chat.branches import Branches
+from ..chat.changes import BookChanged, Branched, Change, Rejected, Snapshot, ToolCall, TurnChanged
 from ..chat.conversation import Chat
 from ..options import LoadOptions
 from .base import Coalesced
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ..chat.answer import Answer
+    from ..chat.record import Record
     from ..worker import Worker
-    from .messages import Ask, Clear, Hello
+    from . import messages as m
 
 
-class ChatPanel(Asking, Drawer):
+class ChatPanel(Asking, Branches, Drawer):
     """A conversation with a local model.
 
     With no model named, the panel shows a ``ModelSelector`` first, so that ``lw.ChatPanel()`` alone is enough.
@@ -55,6 +57,10 @@ class ChatPanel(Asking, Drawer):
         Whether the model in memory was loaded with other options, so that the next question loads it anew.
     messages : list of dict
         What was said; observe it to hear of every settled turn.
+    conversations : list of dict
+        The conversations of this panel: ``id``, ``name``, ``current``.
+    can_undo : bool
+        Whether something was deleted or cleared that ``undo`` brings back.
     state : str
         "idle" (no model), "loading", "ready", "waiting" (another request is running), "prefill" (reading the prompt),
         "generating", "tool" (a tool runs, or waits to be confirmed) or "stopping".
@@ -78,6 +84,8 @@ class ChatPanel(Asking, Drawer):
     height = traitlets.Unicode("", help="Height in CSS; empty grows with the conversation.").tag(sync=True)
 
     messages = traitlets.List(traitlets.Dict(), read_only=True, help="What was said.")
+    conversations = traitlets.List(traitlets.Dict(), read_only=True, help="What this panel has.").tag(sync=True)
+    can_undo = traitlets.Bool(False, read_only=True, help="Whether something deleted can come back.").tag(sync=True)
     notices = traitlets.List(traitlets.Unicode(), read_only=True, help="What there is to warn of.").tag(sync=True)
     state = traitlets.Unicode("idle", read_only=True, help="What is going on.").tag(sync=True)
     running = traitlets.Unicode("", read_only=True, help="The request id of the answer in flight.").tag(sync=True)
@@ -110,7 +118,7 @@ class ChatPanel(Asking, Drawer):
         super().__init__(**traits, model=self._chat.model, system=system)
         selector = ModelSelector(self._chat.model, worker=worker)
         selector.on_load(self._adopt)
-        self.show(selector=selector, messages=self._chat.messages)
+        self.show(selector=selector, messages=self._chat.messages, conversations=self._chat.conversations)
         self._chat.watch(self._hear)  # for good: a panel that is closed while it answers still gets the last words
         self._at_close += (
             self._chat.stop,
@@ -119,24 +127,35 @@ class ChatPanel(Asking, Drawer):
         )
         self._draw_state()
 
+    @property
+    def record(self) -> Record:
+        """What was said, which answer is being made, and who hears of it."""
+        return self._chat.record
+
     def submit(self, text: object, *, request_id: str | None = None, **options: Any) -> Answer:  # noqa: ANN401
         """Ask without waiting; see ``Chat.submit``."""
         return self._chat.submit(text, request_id=request_id, **options)
 
-    def submit_regenerate(self, *, request_id: str | None = None, **options: Any) -> Answer:  # noqa: ANN401
-        """Answer the last question again, without waiting; see ``Chat.regenerate``."""
-        return self._chat.submit_regenerate(request_id=request_id, **options)
+    def submit_regenerate(
+        self,
+        turn: str | None = None,
+        *,
+        request_id: str | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> Answer:
+        """Answer a question again, without waiting; see ``Chat.regenerate``."""
+        return self._chat.submit_regenerate(turn, request_id=request_id, **options)
 
     def submit_edit(
         self,
-        index: int,
+        which: int | str,
         text: object,
         *,
         request_id: str | None = None,
         **options: Any,  # noqa: ANN401
     ) -> Answer:
         """Ask something else in place of a question, without waiting; see ``Chat.edit``."""
-        return self._chat.submit_edit(index, text, request_id=request_id, **options)
+        return self._chat.submit_edit(which, text, request_id=request_id, **options)
 
     def submit_continue(self, *, request_id: str | None = None, **options: Any) -> Answer:  # noqa: ANN401
         """Go on with an answer that was cut, without waiting; see ``Chat.continue_``."""
@@ -165,10 +184,6 @@ class ChatPanel(Asking, Drawer):
         self._chat.with_lock(show_it)
         self._draw_state()
         return stopping
-
-    def clear(self) -> None:
-        """Forget the conversation; raises ``BusyError`` while it is answering."""
-        self._chat.clear()
 
     @traitlets.observe("model")
     def _model_named(self, _change: object) -> None:
@@ -208,9 +223,11 @@ class ChatPanel(Asking, Drawer):
     def _pass_on(self, change: p.Event | Change) -> None:
         """Send the views what they need of a change."""
         match change:
-            case TurnChanged() | Rejected() | Snapshot():
+            case TurnChanged() | Branched() | Rejected() | Snapshot():
                 self.publish(change)
                 self.show(messages=self._chat.messages)
+            case BookChanged():
+                self.show(conversations=change.conversations, can_undo=change.can_undo)
             case p.CompletionChunk():
                 self.publish(replace(change, logprobs=[]) if change.logprobs else change)  # nobody shows them
             case p.CompletionDone():
@@ -239,14 +256,44 @@ class ChatPanel(Asking, Drawer):
         self.show(notices=[*of_load, *(said for said in self._said if said not in of_load)])
         self.show(progress=progress, loaded=mine.to_dict() if mine else None, running=running, state=state)
 
-    def _on_hello(self, message: Hello) -> None:
+    def _on_hello(self, message: m.Hello) -> None:
         self._chat.with_lock(lambda: self.publish(replace(self._chat.snapshot(), request_id=message.request_id)))
 
-    def _on_ask(self, message: Ask) -> None:
-        self._chat.submit(message.text, request_id=message.request_id)
+    def _on_ask(self, message: m.Ask) -> None:
+        self.submit(message.text, request_id=message.request_id)
 
-    def _on_clear(self, _message: Clear) -> None:
+    def _on_regenerate(self, message: m.Regenerate) -> None:
+        self.submit_regenerate(message.turn, request_id=message.request_id)
+
+    def _on_edit(self, message: m.Edit) -> None:
+        self.submit_edit(message.turn, message.text, request_id=message.request_id)
+
+    def _on_continue(self, message: m.Continue) -> None:
+        self.submit_continue(request_id=message.request_id)
+
+    def _on_clear(self, _message: m.Clear) -> None:
         self.clear()
+
+    def _on_delete(self, message: m.Delete) -> None:
+        self.delete(message.turn)
+
+    def _on_switch(self, message: m.Switch) -> None:
+        self.switch(message.turn)
+
+    def _on_undo(self, _message: m.Undo) -> None:
+        self.undo()
+
+    def _on_new_conversation(self, _message: m.NewConversation) -> None:
+        self.new_conversation()
+
+    def _on_open_conversation(self, message: m.OpenConversation) -> None:
+        self.open_conversation(message.conversation)
+
+    def _on_rename_conversation(self, message: m.RenameConversation) -> None:
+        self.rename_conversation(message.conversation, message.name)
+
+    def _on_delete_conversation(self, message: m.DeleteConversation) -> None:
+        self.delete_conversation(message.conversation)
 
     def _on_abort(self, message: p.Abort) -> None:
         stopped = self.stop() if message.target in (self._chat.running, "generation", "all") else False

@@ -15,7 +15,7 @@ import pytest
 
 from llama_widgets import protocol as p
 from llama_widgets.chat.calls import LONGEST
-from llama_widgets.chat.changes import Rejected, Snapshot, ToolCall, ToolResult, TurnChanged
+from llama_widgets.chat.changes import Branched, Rejected, ToolCall, ToolResult, TurnChanged
 from llama_widgets.chat.conversation import Chat
 from llama_widgets.engines.scripted import ScriptedEngine, Thought, ToolCalls
 from llama_widgets.errors import BusyError, ClosedError, EngineError, LlamaWidgetsError
@@ -427,7 +427,7 @@ def test_an_error_in_a_later_round_keeps_what_was_done(make: Callable[..., Chat]
         ("assistant", ""),
     ]
     assert chat.messages[-1]["stop_reason"] == "error"
-    assert not any(isinstance(change, (Rejected, Snapshot)) for change in changes)
+    assert not any(isinstance(change, (Rejected, Branched)) for change in changes)
     assert chat.continue_().text == "told 2"
 
 
@@ -479,7 +479,8 @@ def test_an_answer_with_tools_can_be_made_again(make: Callable[..., Chat]) -> No
     assert [message["role"] for message in chat.messages] == ["user", "assistant", "tool", "assistant"]
     assert told(chat) == [("done", "3")]
     first, second = changes[:2]
-    assert isinstance(first, Snapshot)
-    assert [turn["content"] for turn in first.turns] == ["x"]
+    assert isinstance(first, Branched)
+    assert (first.after, first.turns) == (chat.messages[0]["id"], [])
     assert isinstance(second, TurnChanged)
-    assert first.running == second.request_id
+    assert len(second.turn["siblings"]) == 2
+    assert first.request_id == second.request_id

@@ -32,6 +32,10 @@ export interface Turn extends ReturnType<typeof turn> {
   tool_calls?: ReturnType<typeof call>[];
   /** Messages that were left out for this answer, because the context was full. */
   dropped?: number;
+  /** The oldest turn that the model was still told then. */
+  first_kept?: string;
+  /** Ids of what was said in this turn's place, itself among them, where there is more than one. */
+  siblings?: string[];
   /** Of a tool's turn: its name and how far it is. */
   name?: string;
   state?: string;
@@ -45,6 +49,8 @@ const readTurn = (value: unknown, name: string): Turn => {
   if (read.thoughts !== undefined) read.thoughts = text(read.thoughts, `${name}.thoughts`);
   if (read.tool_calls !== undefined) read.tool_calls = list(call)(read.tool_calls, `${name}.tool_calls`);
   if (read.dropped !== undefined) read.dropped = whole()(read.dropped, `${name}.dropped`);
+  if (read.first_kept !== undefined) read.first_kept = text(read.first_kept, `${name}.first_kept`);
+  if (read.siblings !== undefined) read.siblings = list(text)(read.siblings, `${name}.siblings`);
   if (read.name !== undefined) read.name = text(read.name, `${name}.name`);
   if (read.state !== undefined) read.state = text(read.state, `${name}.state`);
   if (read.usage !== undefined) read.usage = usage(read.usage, `${name}.usage`);
@@ -144,6 +150,7 @@ export const TO_VIEW = {
     tokens: or(whole(), 0),
   },
   turn: { turn: readTurn },
+  branched: { after: text, turns: or(list(readTurn), []) },
   rejected: { text, turn: text },
   found: { models: list(hubModel) },
   looked: { info, estimates: list(estimate), refusal: or(nullable(refusal), null) },
@@ -203,7 +210,15 @@ export interface Download {
   error: Failure | string | null;
 }
 
+export interface Conversation {
+  id: string;
+  name: string;
+  current: boolean;
+}
+
 export type ChatTraits = {
+  conversations: Conversation[];
+  can_undo: boolean;
   model: string;
   state: "idle" | "loading" | "ready" | "waiting" | "prefill" | "generating" | "tool" | "stopping" | "error";
   loaded: Loaded | null;

@@ -15,6 +15,8 @@ const TRAITS: ChatTraits = {
   stale: false,
   height: "",
   selector: "IPY_MODEL_child",
+  conversations: [{ id: "c1", name: "New conversation", current: true }],
+  can_undo: false,
 };
 
 const child = () =>
@@ -62,7 +64,13 @@ const box = (within = el) => within.querySelector<HTMLTextAreaElement>('[aria-la
 const button = (name: string, within = el) =>
   [...within.querySelectorAll("button")].find((each) => (each.getAttribute("aria-label") ?? each.textContent) === name);
 const status = () => el.querySelector('[role="status"]')?.textContent;
-const turns = (within = el) => [...within.querySelectorAll("[data-turn]")].map((each) => each.textContent);
+/** What the turns say, without their buttons. */
+const turns = (within = el) =>
+  [...within.querySelectorAll("[data-turn]")].map((each) => {
+    const copy = each.cloneNode(true) as HTMLElement;
+    for (const actions of copy.querySelectorAll(".lw-actions")) actions.remove();
+    return copy.textContent;
+  });
 const receive = async (...messages: object[]) => {
   for (const message of messages) model.receive(message);
   await settled();
@@ -152,7 +160,7 @@ describe("a conversation", () => {
       { type: "completion_done", request_id: id, text: "", ...made },
       turn(id, "a", "assistant", "Because.", made),
     );
-    expect(turns()[1]).toBe("Because.40 tokens/s · first token 0.30 s · 2 tokens · 4 of 10 reused · stoppedCopy");
+    expect(turns()[1]).toBe("Because.40 tokens/s · first token 0.30 s · 2 tokens · 4 of 10 reused · stopped");
     expect(button("Send")).toBeDefined();
     expect(el.querySelector('[role="meter"]')?.getAttribute("aria-valuenow")).toBe("12");
   });
@@ -240,7 +248,7 @@ describe("beside the text", () => {
     };
     await receive(turn(id, `a${id}`, "assistant", "Yes.", made));
     const settled = el.querySelector<HTMLDetailsElement>("details.lw-thought");
-    expect([settled?.open, settled?.textContent]).toEqual([false, "Thoughts · 1.5 s · 12 tokensLet me think"]);
+    expect([settled?.open, settled?.textContent]).toEqual([false, "Thought for 1.5 s · 12 tokensLet me think"]);
   });
 
   it("calls of tools and their results are shown, and the panel stays busy", async () => {
@@ -327,6 +335,7 @@ describe("the message box", () => {
     model.change({ error });
     await receive(
       { type: "error", request_id: id, ...error },
+      { type: "branched", request_id: id, after: "", turns: [] },
       { type: "rejected", request_id: id, text: "A long one", turn: `q${id}` },
     );
     expect(turns()).toEqual([]);
@@ -527,7 +536,7 @@ it("says when the kernel is gone, keeps what was said and sends nothing more", a
   await settled();
   expect(status()).toMatch(/^The kernel was restarted or is gone/);
   expect(el.textContent).not.toContain("in memory");
-  expect(turns()).toEqual(["Why?", "Half anCopy"]);
+  expect(turns()).toEqual(["Why?", "Half an"]);
   await press("Enter");
   expect(model.last("ask")?.request_id).toBe(id);
   expect(box().value).toBe("next");
@@ -540,4 +549,80 @@ it("leaves nothing behind when the model is gone", async () => {
   await settled();
   expect([model.listeners, selector.listeners]).toEqual([0, 0]);
   expect(el.children).toHaveLength(0);
+});
+
+describe("a turn", () => {
+  const two = { id: "a2", role: "assistant", content: "Two", stop_reason: "eos", siblings: ["a1", "a2", "a3"] };
+  const shown = async (...turns: object[]) => {
+    await draw();
+    await receive({ type: "snapshot", request_id: "h", turns });
+  };
+  const question = { id: "q1", role: "user", content: "Why?" };
+
+  it("is switched to what was said in its place, and the keyboard stays on the button", async () => {
+    await shown(question, two);
+    expect(el.querySelector('[aria-label="Branches"]')?.textContent).toBe("‹2 / 3›");
+    button("Next branch")?.click();
+    expect(model.last("switch")).toMatchObject({ turn: "a3" });
+    await receive({ type: "branched", request_id: "", after: "q1", turns: [{ ...two, id: "a3", content: "Three" }] });
+    expect(turns()).toEqual(["Why?", "Three"]);
+    expect(document.activeElement).toBe(button("Next branch"));
+    expect(button("Next branch")?.getAttribute("aria-disabled")).toBe("true");
+    button("Next branch")?.click();
+    expect(model.sent.filter(({ type }) => type === "switch")).toHaveLength(1);
+  });
+
+  it("is answered again, gone on with and deleted, and comes back", async () => {
+    await shown(question, { ...two, stop_reason: "max_tokens" });
+    button("Delete", el.querySelector<HTMLElement>('[data-turn="a2"]') as HTMLElement)?.click();
+    expect(model.last("delete")).toMatchObject({ turn: "a2" });
+    model.change({ can_undo: true });
+    await settled();
+    expect(el.textContent).toContain("Deleted.");
+    button("Undo")?.click();
+    expect(model.last("undo")).toBeDefined();
+    button("Continue")?.click();
+    await settled();
+    const id = model.last("continue")?.request_id as string;
+    expect(id).toBeDefined();
+    expect(button("Regenerate")?.disabled).toBe(true);
+    await receive(
+      { type: "branched", request_id: id, after: "q1", turns: [] },
+      turn(id, "a4", "assistant", "Two"),
+      chunk(id, 0, " more"),
+    );
+    expect(turns()).toEqual(["Why?", "Two more"]);
+    await receive(turn(id, "a4", "assistant", "Two more", { stop_reason: "eos" }));
+    expect(button("Continue")).toBeUndefined();
+    button("Regenerate")?.click();
+    expect(model.last("regenerate")).toMatchObject({ turn: "a4" });
+  });
+
+  it("that is a question is edited with the keyboard, and the box stays until the kernel has it", async () => {
+    await shown(question, two);
+    button("Edit")?.click();
+    await settled();
+    const edit = el.querySelector<HTMLTextAreaElement>('[aria-label="Edit message"]') as HTMLTextAreaElement;
+    expect(document.activeElement).toBe(edit);
+    await press("Escape", {}, edit);
+    expect(turns()[0]).toBe("Why?");
+    button("Edit")?.click();
+    await settled();
+    const again = el.querySelector<HTMLTextAreaElement>('[aria-label="Edit message"]') as HTMLTextAreaElement;
+    again.value = "Why not?";
+    again.dispatchEvent(new Event("input", { bubbles: true }));
+    await press("Enter", {}, again);
+    const sent = model.last("edit");
+    expect(sent).toMatchObject({ turn: "q1", text: "Why not?" });
+    const error = { type: "error", request_id: sent?.request_id, code: "busy", message: "Busy.", hint: "" };
+    await receive(error);
+    expect(again.isConnected).toBe(true);
+    expect(again.value).toBe("Why not?");
+  });
+
+  it("marks what the model is no longer told", async () => {
+    const usage = { prompt_tokens: 9, cached_tokens: 0, completion_tokens: 1 };
+    await shown(question, two, { ...question, id: "q2" }, { ...two, id: "a9", usage, dropped: 2, first_kept: "q2" });
+    expect(el.querySelector(".lw-left-out")?.nextElementSibling?.getAttribute("data-turn")).toBe("q2");
+  });
 });

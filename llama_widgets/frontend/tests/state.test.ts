@@ -119,11 +119,33 @@ describe("an answer that calls tools", () => {
   });
 });
 
-it("an answer that is gone on with grows in place", () => {
-  const cut = run(asked(), chunk("r1", 0, "One"), turn("r1", answer("t2", "One", { stop_reason: "max_tokens" })));
-  const state = run(cut, turn("r2", answer("t2", "One", { thoughts: "Hm" })), chunk("r2", 0, " two"));
-  expect(shown(state)).toEqual(["Why?", "One two"]);
-  expect(state.live?.thoughts).toBe("Hm");
+describe("a branch", () => {
+  const branched = (after: string, ...turns: Turn[]) => message({ type: "branched", request_id: "", after, turns });
+  const settled = () => run(asked(), chunk("r1", 0, "One"), turn("r1", answer("t2", "One", { stop_reason: "eos" })));
+
+  it("takes the place of what followed", () => {
+    const other = answer("t9", "Other", { stop_reason: "eos", siblings: ["t2", "t9"] });
+    expect(shown(run(settled(), branched("t1", other)))).toEqual(["Why?", "Other"]);
+    expect(shown(run(settled(), branched("", user("t8", "New"), other)))).toEqual(["New", "Other"]);
+    expect(shown(run(settled(), branched("")))).toEqual([]);
+  });
+
+  it("of an answer that is gone on with begins with what was cut", () => {
+    const state = run(
+      settled(),
+      branched("t1"),
+      turn("r2", answer("t3", "One", { thoughts: "Hm", siblings: ["t2", "t3"] })),
+      chunk("r2", 0, " two"),
+    );
+    expect(shown(state)).toEqual(["Why?", "One two"]);
+    expect(state.live?.thoughts).toBe("Hm");
+  });
+
+  it("after an unknown turn asks for the whole", () => {
+    const state = run(settled(), branched("t7", user("t8", "New")));
+    expect(state.lost).toBe(true);
+    expect(shown(state)).toEqual(["Why?", "One"]);
+  });
 });
 
 describe("chunks that do not fit", () => {
@@ -184,8 +206,12 @@ describe("the question", () => {
 
   it("goes back into the box when it could not be answered", () => {
     const error = message({ type: "error", request_id: "r1", code: "context_overflow", message: "Too long." });
+    const back = message({ type: "branched", request_id: "r1", after: "", turns: [] });
     const rejected = message({ type: "rejected", request_id: "r1", text: "Why?", turn: "t1" });
-    for (const ends of [[rejected], [error, rejected]]) {
+    for (const ends of [
+      [back, rejected, error],
+      [error, back, rejected],
+    ]) {
       const state = run(sent(), turn("r1", user("t1", "Why?")), turn("r1", answer("t2", "")), ...ends);
       expect(state).toMatchObject({ turns: [], live: null, running: "", draft: "Why?" });
     }
@@ -193,7 +219,8 @@ describe("the question", () => {
 
   it("does not push aside what is in the box by then", () => {
     const rejected = message({ type: "rejected", request_id: "r1", text: "Why?", turn: "t1" });
-    const state = run(asked(), { type: "typed", text: "Other" }, rejected);
+    const back = message({ type: "branched", request_id: "r1", after: "", turns: [] });
+    const state = run(asked(), { type: "typed", text: "Other" }, back, rejected);
     expect(state).toMatchObject({ draft: "Other", turns: [] });
   });
 

@@ -40,21 +40,28 @@ export function Header({ traits, used, open, gone, canClear, onToggle, onClear }
   );
 }
 
+/** Colour alone tells nothing to those who do not see it. */
+const LEVELS = { "": "", high: ", soon full", full: ", nearly full: the oldest messages will be left out" };
+
 function Context({ used, size }: { used: number; size: number }) {
   const text = `${count(used)} / ${count(size)}`;
+  const level = used >= 0.95 * size ? "full" : used >= 0.8 * size ? "high" : "";
   return (
     <>
-      <span class="lw-muted lw-small lw-figures">{text}</span>
+      <span class="lw-muted lw-small lw-figures" data-level={level}>
+        {text}
+      </span>
       {/* biome-ignore lint/a11y/useSemanticElements: browsers draw <meter> each in its own way */}
       <span
         class="lw-meter"
+        data-level={level}
         role="meter"
         aria-label="Context used"
         aria-valuemin={0}
         aria-valuemax={size}
         aria-valuenow={used}
-        aria-valuetext={`${text} tokens`}
-        title="Context used"
+        aria-valuetext={`${text} tokens${LEVELS[level]}`}
+        title={`Context used${LEVELS[level]}`}
       >
         <i style={{ width: `${Math.min(100, (100 * used) / size)}%` }} />
       </span>

@@ -4,6 +4,8 @@ import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preac
 import { useStore } from "../hooks";
 import { COPIED_MS, copy, Spoken } from "../ui";
 import type { ChatSession } from "./session";
+import { isBusy } from "./state";
+import { firstKept } from "./status";
 import { TurnView } from "./turn";
 
 /** So near to the end, in pixels, counts as at the end. */
@@ -11,6 +13,7 @@ const NEAR = 32;
 
 export function Log({ session, hint }: { session: ChatSession; hint: string }) {
   const turns = useStore(session.store, (state) => state.turns);
+  const busy = useStore(session.store, (state) => isBusy(state) || state.gone);
   const liveId = useStore(session.store, (state) => state.live?.id);
   const spoken = useStore(session.store, (state) => state.spoken);
   const asked = useStore(session.store, (state) => state.pending?.requestId);
@@ -40,7 +43,13 @@ export function Log({ session, hint }: { session: ChatSession; hint: string }) {
     toEnd();
     log.current?.focus();
   };
-  useLayoutEffect(follow, [turns]);
+  useLayoutEffect(() => {
+    follow();
+    const target = session.focusSoon?.();
+    if (!target) return;
+    session.focusSoon = null;
+    target.focus({ preventScroll: true });
+  }, [turns]);
   useLayoutEffect(() => {
     if (asked) toEnd(); // who asks wants to see the answer
   }, [asked]);
@@ -58,6 +67,7 @@ export function Log({ session, hint }: { session: ChatSession; hint: string }) {
     return () => observer.disconnect();
   }, []);
 
+  const kept = firstKept(turns);
   return (
     <div class="lw-log-frame">
       {/* biome-ignore lint/a11y/useKeyWithClickEvents: takes the clicks of the buttons within, which have their keys */}
@@ -74,8 +84,16 @@ export function Log({ session, hint }: { session: ChatSession; hint: string }) {
         onClick={copyCode}
       >
         {turns.length === 0 && <p class="lw-empty lw-muted">{hint}</p>}
-        {turns.map((turn) => (
-          <TurnView key={`${turn.id}${turn.id === liveId}`} turn={turn} session={session} onDrawn={follow} />
+        {turns.map((turn, index) => (
+          <TurnView
+            key={`${turn.id}${turn.id === liveId}`}
+            turn={turn}
+            session={session}
+            busy={busy}
+            isLast={index === turns.length - 1}
+            isFirstKept={turn.id === kept && index > 0}
+            onDrawn={follow}
+          />
         ))}
       </div>
       {away && (

@@ -4,7 +4,7 @@ import type { AnyModel } from "@anywidget/types";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { percent } from "../format";
 import { useStore, useTraits } from "../hooks";
-import type { FromView, SelectorTraits } from "../messages";
+import type { ChatTraits, FromView, SelectorTraits } from "../messages";
 import { fileName } from "../selector/choice";
 import { ModelSelector } from "../selector/view";
 import { Alert, Bar, Notices, Spoken } from "../ui";
@@ -28,7 +28,17 @@ interface PanelProps {
 }
 
 export function ChatPanel({ session, selector }: PanelProps) {
-  const traits = useTraits(session.model, "model", "state", "loaded", "progress", "error", "notices", "height");
+  const traits = useTraits(
+    session.model,
+    "model",
+    "state",
+    "loaded",
+    "progress",
+    "error",
+    "notices",
+    "height",
+    "can_undo",
+  );
   const turns = useStore(session.store, (state) => state.turns);
   const refused = useStore(session.store, (state) => state.refused);
   const busy = useStore(session.store, isBusy);
@@ -86,7 +96,7 @@ export function ChatPanel({ session, selector }: PanelProps) {
 
 interface StatusBarProps {
   session: ChatSession;
-  traits: Parameters<typeof status>[0];
+  traits: Parameters<typeof status>[0] & Pick<ChatTraits, "can_undo">;
   selectorOpen: boolean;
 }
 
@@ -96,6 +106,7 @@ const FIGURES_MS = 250;
 function StatusBar({ session, traits, selectorOpen }: StatusBarProps) {
   const line = useStatus(session, traits);
   const busy = useStore(session.store, isBusy);
+  const removed = useStore(session.store, (state) => state.removed);
   const { progress } = traits;
   const showBar = progress !== null && !(selectorOpen && traits.state === "loading");
   return (
@@ -113,6 +124,14 @@ function StatusBar({ session, traits, selectorOpen }: StatusBarProps) {
           {statusText(line)}
         </span>
         <span class="lw-grow" />
+        {removed && traits.can_undo && !busy && (
+          <>
+            <span role="status">{removed}</span>
+            <button type="button" class="lw-quiet" onClick={() => session.undo()}>
+              Undo
+            </button>
+          </>
+        )}
         {busy && <span class="lw-hint">Esc stops</span>}
       </div>
       <Spoken>{line.words}</Spoken>

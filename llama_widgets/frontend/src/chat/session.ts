@@ -13,6 +13,8 @@ const SETTLE_MS = 1000;
 export class ChatSession {
   readonly model: AnyModel<ChatTraits>;
   readonly store: Store<ChatState, ChatAction>;
+  /** Where the keyboard goes on as soon as that is drawn. */
+  focusSoon: (() => HTMLElement | null | undefined) | null = null;
   #transport: Transport;
 
   constructor(model: AnyModel<ChatTraits>, signal: AbortSignal) {
@@ -45,12 +47,32 @@ export class ChatSession {
     this.#transport.send({ type: "hello", request_id: newId() });
   }
 
+  /** Whether something can be asked or changed now. */
+  get free(): boolean {
+    return !this.store.state.gone && !isBusy(this.store.state);
+  }
+
   async ask(): Promise<void> {
     const text = this.store.state.draft;
-    if (!text.trim() || this.store.state.gone || isBusy(this.store.state)) return;
-    const request_id = newId();
-    this.store.dispatch({ type: "asked", requestId: request_id, text });
-    await this.#probe("send", { type: "ask", request_id, text });
+    if (text.trim()) await this.#begin({ type: "ask", request_id: newId(), text }, text);
+  }
+
+  async edit(turn: string, text: string): Promise<void> {
+    if (text.trim()) await this.#begin({ type: "edit", request_id: newId(), turn, text });
+  }
+
+  async regenerate(turn: string): Promise<void> {
+    await this.#begin({ type: "regenerate", request_id: newId(), turn });
+  }
+
+  async goOn(): Promise<void> {
+    await this.#begin({ type: "continue", request_id: newId() });
+  }
+
+  async #begin(message: FromView, draft = ""): Promise<void> {
+    if (!this.free) return;
+    this.store.dispatch({ type: "asked", requestId: message.request_id, text: draft });
+    await this.#probe("send", message);
   }
 
   async stop(): Promise<void> {
@@ -62,7 +84,41 @@ export class ChatSession {
   }
 
   clear(): void {
-    this.#transport.send({ type: "clear", request_id: newId() });
+    this.#remove("Conversation cleared.", { type: "clear", request_id: newId() });
+  }
+
+  delete(turn: string): void {
+    this.#remove("Deleted.", { type: "delete", request_id: newId(), turn });
+  }
+
+  deleteConversation(conversation: string): void {
+    this.#remove("Conversation deleted.", { type: "delete_conversation", request_id: newId(), conversation });
+  }
+
+  undo(): void {
+    this.#remove("", { type: "undo", request_id: newId() });
+  }
+
+  switch(turn: string): void {
+    this.#transport.send({ type: "switch", request_id: newId(), turn });
+  }
+
+  newConversation(): void {
+    this.#transport.send({ type: "new_conversation", request_id: newId() });
+  }
+
+  openConversation(conversation: string): void {
+    this.#transport.send({ type: "open_conversation", request_id: newId(), conversation });
+  }
+
+  renameConversation(conversation: string, name: string): void {
+    this.#transport.send({ type: "rename_conversation", request_id: newId(), conversation, name });
+  }
+
+  #remove(what: string, message: FromView): void {
+    if (!this.free) return;
+    this.store.dispatch({ type: "removed", what });
+    this.#transport.send(message);
   }
 
   async #probe(what: "send" | "stop", message: FromView, requestId = message.request_id): Promise<void> {

@@ -36,6 +36,8 @@ export interface ChatState {
   lost: boolean;
   /** A snapshot has arrived. */
   synced: boolean;
+  /** What this page has just taken away, which Undo brings back. */
+  removed: string;
   /** The last answer that ended, for those who cannot see it. */
   spoken: { id: string; text: string } | null;
 }
@@ -45,6 +47,7 @@ export type ChatAction =
   | { type: "typed"; text: string }
   | { type: "asked"; requestId: string; text: string }
   | { type: "stopped" }
+  | { type: "removed"; what: string }
   | { type: "blocked"; what: "send" | "stop"; requestId: string }
   | { type: "unblocked" }
   | { type: "gone" };
@@ -63,6 +66,7 @@ export const INITIAL: ChatState = {
   gone: false,
   lost: false,
   synced: false,
+  removed: "",
   spoken: null,
 };
 
@@ -76,9 +80,17 @@ export function reduce(state: ChatState, action: ChatAction): ChatState {
     case "typed":
       return { ...state, draft: action.text };
     case "asked":
-      return { ...state, pending: { requestId: action.requestId, text: action.text }, refused: null, blocked: "" };
+      return {
+        ...state,
+        pending: { requestId: action.requestId, text: action.text },
+        refused: null,
+        blocked: "",
+        removed: "",
+      };
     case "stopped":
       return isBusy(state) ? { ...state, stopping: true } : state;
+    case "removed":
+      return { ...state, removed: action.what };
     case "blocked": {
       const still = action.what === "send" ? state.pending?.requestId === action.requestId : state.stopping;
       return still ? { ...state, blocked: action.what } : state;
@@ -108,6 +120,8 @@ function receive(state: ChatState, message: ToView, at: number): ChatState {
       return takeSnapshot(state, message);
     case "turn":
       return takeTurn(state, message.turn, message.request_id);
+    case "branched":
+      return takeBranch(state, message);
     case "completion_chunk":
       return takeChunk(state, message, at);
     case "completion_done": {
@@ -165,6 +179,14 @@ function takeTurn(state: ChatState, turn: Turn, requestId: string): ChatState {
   return turn.id === state.live?.id || requestId === state.running ? end({ ...settled, live: null }) : settled;
 }
 
+function takeBranch(state: ChatState, { after, turns }: Message<"branched">): ChatState {
+  const kept = after ? state.turns.findIndex(({ id }) => id === after) + 1 : 0;
+  if (after && kept === 0) return { ...state, lost: true };
+  const next = [...state.turns.slice(0, kept), ...turns];
+  const live = next.some(({ id }) => id === state.live?.id) ? state.live : null;
+  return { ...state, turns: next, live };
+}
+
 function takeChunk(state: ChatState, chunk: Message<"completion_chunk">, at: number): ChatState {
   const { live } = state;
   if (!live || chunk.request_id !== state.running || chunk.seq < state.seq || state.lost) return state;
@@ -190,14 +212,11 @@ function takeError(state: ChatState, { request_id, code, message, hint }: Messag
   return { ...state, pending: null, stopping: false, blocked: "", refused: { code, message, hint } };
 }
 
-function takeRejected(state: ChatState, { request_id, text, turn }: Message<"rejected">): ChatState {
-  const at = state.turns.findIndex(({ id }) => id === turn);
-  const answer = at >= 0 && state.turns[at + 1]?.role === "assistant" ? 2 : 1;
-  const turns = at >= 0 ? state.turns.toSpliced(at, answer) : state.turns;
-  const next = { ...state, turns, draft: state.draft === "" ? text : state.draft };
-  const ours = request_id === state.running || (at >= 0 && state.live?.id === state.turns[at + 1]?.id);
+/** The question goes back into the box, unless something else stands there; the turns are as they were already. */
+function takeRejected(state: ChatState, { request_id, text }: Message<"rejected">): ChatState {
   const pending = state.pending?.requestId === request_id ? null : state.pending;
-  return ours ? end({ ...next, pending, live: null }) : { ...next, pending };
+  const next = { ...state, pending, draft: state.draft === "" ? text : state.draft };
+  return request_id === state.running ? end({ ...next, live: null }) : next;
 }
 
 function begin(turn: Turn, requestId: string): Live {

@@ -95,12 +95,21 @@ export function footer({ usage, timings, stop_reason, dropped }: Turn): string {
   return parts.join(" · ");
 }
 
-/** How long the model thought: "Thoughts · 3.20 s · 120 tokens". */
+/** How long the model thought: "Thought for 3.2 s · 118 tokens". */
 export function thoughtsTitle({ usage, timings }: Turn): string {
-  const parts = ["Thoughts"];
-  if (timings?.thought_s != null) parts.push(shortTime(timings.thought_s));
+  const parts = [timings?.thought_s != null ? `Thought for ${shortTime(timings.thought_s)}` : "Thoughts"];
   if (usage?.thought_tokens) parts.push(tokens(usage.thought_tokens));
   return parts.join(" · ");
+}
+
+/** Whether an answer can be gone on with. */
+export function wasCut({ role, stop_reason }: Turn): boolean {
+  return role === "assistant" && stop_reason !== undefined && !["eos", "stop", "tool_calls"].includes(stop_reason);
+}
+
+/** The oldest turn that the model was told for the last answer, where older ones had to leave. */
+export function firstKept(turns: readonly Turn[]): string | undefined {
+  return turns.findLast((turn) => turn.usage)?.first_kept;
 }
 
 const STATES: Record<string, string> = {

@@ -1,33 +1,55 @@
 // One turn of the conversation, settled or growing.
 
-import { useLayoutEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { MarkdownStream } from "../markdown/stream";
 import type { Turn } from "../messages";
-import { CopyButton } from "../ui";
+import { Actions } from "./actions";
+import { EditBox } from "./edit";
 import type { ChatSession } from "./session";
 import { callText, footer, thoughtsTitle, toolTitle } from "./status";
 
 interface TurnProps {
   turn: Turn;
   session: ChatSession;
+  /** An answer is being made: then nothing can be changed. */
+  busy: boolean;
+  isLast: boolean;
+  /** What is above is not told to the model any more. */
+  isFirstKept: boolean;
   /** Called after the text on the screen has changed. */
   onDrawn: () => void;
 }
 
-export function TurnView({ turn, session, onDrawn }: TurnProps) {
+export function TurnView(props: TurnProps) {
+  return (
+    <>
+      {props.isFirstKept && (
+        <p class="lw-left-out lw-muted lw-small">
+          The model is no longer told what stands above: the context was full.
+        </p>
+      )}
+      <OneTurn {...props} />
+    </>
+  );
+}
+
+function OneTurn(props: TurnProps) {
+  const { turn, session } = props;
   if (turn.role === "tool") return <Tool turn={turn} />;
-  if (turn.role !== "assistant") return <Said turn={turn} />;
+  if (turn.role !== "assistant") return <Said {...props} />;
   // Not a part of this component's state: a token must not draw the other turns again.
   const growing = session.store.state.live?.id === turn.id && turn.stop_reason === undefined;
   return (
     // biome-ignore lint/a11y/useSemanticElements: a fieldset is for form fields
     <div class="lw-turn lw-assistant" role="group" aria-label="Answer" dir="auto" data-turn={turn.id}>
-      {growing ? <Growing session={session} onDrawn={onDrawn} /> : <Settled turn={turn} onDrawn={onDrawn} />}
+      {growing ? <Growing session={session} onDrawn={props.onDrawn} /> : <Settled {...props} />}
     </div>
   );
 }
 
-function Said({ turn }: { turn: Turn }) {
+function Said(props: TurnProps) {
+  const { turn, session, busy } = props;
+  const [editing, setEditing] = useState(false);
   return (
     // biome-ignore lint/a11y/useSemanticElements: a fieldset is for form fields
     <div
@@ -37,21 +59,29 @@ function Said({ turn }: { turn: Turn }) {
       dir="auto"
       data-turn={turn.id}
     >
-      {turn.content}
+      {editing ? (
+        <EditBox turn={turn} session={session} busy={busy} onClose={() => setEditing(false)} />
+      ) : (
+        <>
+          <div class="lw-said">{turn.content}</div>
+          <Actions {...props} onEdit={() => setEditing(true)} />
+        </>
+      )}
     </div>
   );
 }
 
 function Tool({ turn }: { turn: Turn }) {
   return (
-    <details class="lw-turn lw-thought" aria-label={`Tool ${turn.name ?? ""}`} dir="auto" data-turn={turn.id}>
+    <details class="lw-turn lw-tool" aria-label={`Tool ${turn.name ?? ""}`} dir="auto" data-turn={turn.id}>
       <summary>{toolTitle(turn)}</summary>
       {turn.content}
     </details>
   );
 }
 
-function Settled({ turn, onDrawn }: { turn: Turn; onDrawn: () => void }) {
+function Settled(props: TurnProps) {
+  const { turn, onDrawn } = props;
   const body = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
     if (!body.current) return;
@@ -77,7 +107,7 @@ function Settled({ turn, onDrawn }: { turn: Turn; onDrawn: () => void }) {
       <div class="lw-row lw-footer lw-muted lw-small" dir="ltr">
         <span>{figures}</span>
         <span class="lw-grow" />
-        {turn.content && <CopyButton text={turn.content} />}
+        <Actions {...props} />
       </div>
     </>
   );
