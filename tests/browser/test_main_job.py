@@ -104,7 +104,8 @@ def test_stop_while_the_prompt_is_read_and_the_next_answer_is_right(notebook: Op
     wait_until_ready(panel)
     nb.run(1)
     expect(nb.output(1)).to_contain_text("'completion_tokens': 0")
-    button(panel, "Clear").click()  # the next question would be read together with the 4,000 words
+    button(panel, "More").click()
+    panel.get_by_role("menuitem", name="Clear").click()  # the next question would be read together with the 4,000 words
     expect(conversation(panel)).not_to_contain_text("word")
     ask(nb.page, panel, "How do I reverse a string in Python? Show code.")
     expect(answers(panel)).to_contain_text("[::-1]")

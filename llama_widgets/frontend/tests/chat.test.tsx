@@ -63,6 +63,12 @@ async function draw(traits: Partial<ChatTraits> = {}, manager: Record<string, un
 const box = (within = el) => within.querySelector<HTMLTextAreaElement>('[aria-label="Message"]') as HTMLTextAreaElement;
 const button = (name: string, within = el) =>
   [...within.querySelectorAll("button")].find((each) => (each.getAttribute("aria-label") ?? each.textContent) === name);
+async function pick(item: string): Promise<void> {
+  button("More")?.click();
+  await settled();
+  button(item)?.click();
+  await settled();
+}
 const status = () => el.querySelector('[role="status"]')?.textContent;
 /** What the turns say, without their buttons. */
 const turns = (within = el) =>
@@ -207,7 +213,7 @@ describe("a conversation", () => {
   it("is cleared by the kernel, not by the button", async () => {
     await draw();
     await receive({ type: "snapshot", request_id: "h", turns: [{ id: "1", role: "user", content: "Why?" }] });
-    button("Clear")?.click();
+    await pick("Clear");
     expect(model.last("clear")).toBeDefined();
     expect(turns()).toEqual(["Why?"]);
     await receive({ type: "snapshot", request_id: "" });
@@ -625,4 +631,74 @@ describe("a turn", () => {
     await shown(question, two, { ...question, id: "q2" }, { ...two, id: "a9", usage, dropped: 2, first_kept: "q2" });
     expect(el.querySelector(".lw-left-out")?.nextElementSibling?.getAttribute("data-turn")).toBe("q2");
   });
+});
+
+describe("several conversations", () => {
+  const conversations = [
+    { id: "c1", name: "Sky", current: false },
+    { id: "c2", name: "Outliers", current: true },
+  ];
+
+  it("are listed, opened, named and deleted", async () => {
+    await draw({ conversations });
+    await pick("Conversations");
+    const list = () => el.querySelector('[aria-label="Conversations"]');
+    expect(document.activeElement?.textContent).toBe("Outliers");
+    button("Rename Sky")?.click();
+    await settled();
+    const name = el.querySelector<HTMLInputElement>('[aria-label="Name of the conversation"]') as HTMLInputElement;
+    expect(name.value).toBe("Sky");
+    name.value = "Blue sky";
+    await press("Enter", {}, name);
+    expect(model.last("rename_conversation")).toMatchObject({ conversation: "c1", name: "Blue sky" });
+    button("Delete Outliers")?.click();
+    expect(model.last("delete_conversation")).toMatchObject({ conversation: "c2" });
+    button("Sky")?.click();
+    await settled();
+    expect(model.last("open_conversation")).toMatchObject({ conversation: "c1" });
+    expect(list()).toBeNull();
+    expect(document.activeElement).toBe(box());
+    await pick("New conversation");
+    expect(model.last("new_conversation")).toBeDefined();
+  });
+
+  it("a name that is left with Escape stays as it was", async () => {
+    await draw({ conversations });
+    await pick("Conversations");
+    button("Rename Sky")?.click();
+    await settled();
+    const name = el.querySelector<HTMLInputElement>('[aria-label="Name of the conversation"]') as HTMLInputElement;
+    name.value = "Other";
+    await press("Escape", {}, name);
+    expect(model.last("rename_conversation")).toBeUndefined();
+    expect(el.querySelector('[aria-label="Conversations"]')).not.toBeNull();
+  });
+});
+
+it("tells what the keyboard does when asked with a question mark, but not while one is written", async () => {
+  await draw();
+  await press("?");
+  expect(el.querySelector('[aria-label="Keyboard"]')).toBeNull();
+  await press("?", {}, el.querySelector('[role="log"]') as Element);
+  expect(el.querySelector('[aria-label="Keyboard"] kbd')).not.toBeNull();
+  await press("Escape", {}, document.activeElement as Element);
+  expect(el.querySelector('[aria-label="Keyboard"]')).toBeNull();
+  expect(document.activeElement).toBe(box());
+});
+
+it("is read out sentence by sentence, and code is only named", async () => {
+  const spoken = (...words: string[]) =>
+    vi.waitFor(
+      () => expect([...el.querySelectorAll('[aria-live="polite"] p')].map((each) => each.textContent)).toEqual(words),
+      5000,
+    );
+  await draw();
+  await receive(turn("r", "q", "user", "Why?"), turn("r", "a", "assistant", ""));
+  await receive(chunk("r", 0, "The sky **is** blue. It scat"));
+  await spoken("The sky is blue.");
+  await receive(chunk("r", 1, "ters.\n\n```\nx = 1\n```\n\nDone"));
+  await spoken("The sky is blue.", "It scatters.\nCode block.");
+  const whole = "The sky **is** blue. It scatters.\n\n```\nx = 1\n```\n\nDone";
+  await receive(turn("r", "a", "assistant", whole, { stop_reason: "eos" }));
+  await spoken("The sky is blue.", "It scatters.\nCode block.", "Done");
 });

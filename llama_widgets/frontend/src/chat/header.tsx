@@ -1,6 +1,7 @@
-// What answers, how much of its context is used, and Clear.
+// What answers, how much of its context is used, and the menu.
 
 import { count, roughBytes } from "../format";
+import { Menu, type MenuItem } from "../menu";
 import type { ChatTraits } from "../messages";
 import { fileName } from "../selector/choice";
 
@@ -10,12 +11,11 @@ interface HeaderProps {
   open: boolean;
   /** The kernel is gone, and with it what it held in memory. */
   gone: boolean;
-  canClear: boolean;
+  menu: readonly MenuItem[];
   onToggle: () => void;
-  onClear: () => void;
 }
 
-export function Header({ traits, used, open, gone, canClear, onToggle, onClear }: HeaderProps) {
+export function Header({ traits, used, open, gone, menu, onToggle }: HeaderProps) {
   const { model, state, loaded } = traits;
   const held = gone ? null : loaded;
   const lit = !gone && (loaded || state === "loading" || state === "error");
@@ -33,9 +33,7 @@ export function Header({ traits, used, open, gone, canClear, onToggle, onClear }
       )}
       <span class="lw-spring" />
       {held && used !== null && <Context used={used} size={held.n_ctx} />}
-      <button type="button" class="lw-quiet" disabled={!canClear} onClick={onClear}>
-        Clear
-      </button>
+      <Menu label="More" items={menu} />
     </div>
   );
 }

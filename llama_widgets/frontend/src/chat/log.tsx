@@ -2,8 +2,9 @@
 
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useStore } from "../hooks";
-import { COPIED_MS, copy, Spoken } from "../ui";
+import { COPIED_MS, copy } from "../ui";
 import type { ChatSession } from "./session";
+import { Speech } from "./speech";
 import { isBusy } from "./state";
 import { firstKept } from "./status";
 import { TurnView } from "./turn";
@@ -15,12 +16,10 @@ export function Log({ session, hint }: { session: ChatSession; hint: string }) {
   const turns = useStore(session.store, (state) => state.turns);
   const busy = useStore(session.store, (state) => isBusy(state) || state.gone);
   const liveId = useStore(session.store, (state) => state.live?.id);
-  const spoken = useStore(session.store, (state) => state.spoken);
   const asked = useStore(session.store, (state) => state.pending?.requestId);
   const log = useRef<HTMLDivElement>(null);
   const following = useRef(true);
   const [away, setAway] = useState(false);
-  const [said, setSaid] = useState("");
 
   const follow = useCallback(() => {
     const box = log.current;
@@ -54,13 +53,6 @@ export function Log({ session, hint }: { session: ChatSession; hint: string }) {
     if (asked) toEnd(); // who asks wants to see the answer
   }, [asked]);
   useEffect(() => {
-    if (!spoken) return;
-    // As it is drawn: without the signs of Markdown, which would be read out one by one.
-    const drawn = [...(log.current?.querySelectorAll<HTMLElement>("[data-turn]") ?? [])];
-    const body = drawn.find(({ dataset }) => dataset.turn === spoken.id)?.querySelector<HTMLElement>(".lw-markdown");
-    setSaid(body?.innerText || spoken.text);
-  }, [spoken]);
-  useEffect(() => {
     // A view is drawn before it is in the page, and its width changes later.
     const observer = new ResizeObserver(follow);
     if (log.current) observer.observe(log.current);
@@ -76,7 +68,7 @@ export function Log({ session, hint }: { session: ChatSession; hint: string }) {
         class="lw-log"
         role="log"
         aria-label="Conversation"
-        // Each token would be read out; the finished answer is, below.
+        // Each token would be read out; sentences are, below.
         aria-live="off"
         // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so the keyboard must reach it
         tabIndex={0}
@@ -101,7 +93,7 @@ export function Log({ session, hint }: { session: ChatSession; hint: string }) {
           Jump to end
         </button>
       )}
-      <Spoken>{said}</Spoken>
+      <Speech session={session} log={log} />
     </div>
   );
 }

@@ -9,7 +9,9 @@ import { fileName } from "../selector/choice";
 import { ModelSelector } from "../selector/view";
 import { Alert, Bar, Notices, Spoken } from "../ui";
 import { Composer } from "./composer";
+import { Conversations } from "./conversations";
 import { Header } from "./header";
+import { Keys } from "./keys";
 import { Log } from "./log";
 import type { ChatSession } from "./session";
 import { isBusy } from "./state";
@@ -38,6 +40,7 @@ export function ChatPanel({ session, selector }: PanelProps) {
     "notices",
     "height",
     "can_undo",
+    "conversations",
   );
   const turns = useStore(session.store, (state) => state.turns);
   const refused = useStore(session.store, (state) => state.refused);
@@ -45,6 +48,9 @@ export function ChatPanel({ session, selector }: PanelProps) {
   const gone = useStore(session.store, (state) => state.gone);
   const child = useResolved(selector);
   const [open, setOpen] = useState(traits.model === "");
+  const [aside, setAside] = useState<"" | "conversations" | "keys">("");
+  /** Nothing can be changed now. */
+  const fixed = busy || gone;
   const composer = useRef<HTMLDivElement>(null);
   const root = useRef<HTMLDivElement>(null);
 
@@ -62,8 +68,15 @@ export function ChatPanel({ session, selector }: PanelProps) {
     if (!traits.model) setOpen(true);
   }, [traits.model]);
 
+  const closeAside = () => {
+    setAside("");
+    composer.current?.querySelector("textarea")?.focus();
+  };
   const onKeyDown = (event: KeyboardEvent) => {
-    if (event.key === "Escape" && !event.isComposing && !event.defaultPrevented) void session.stop();
+    if (event.isComposing || event.defaultPrevented) return;
+    if (event.key === "Escape" && aside) closeAside();
+    else if (event.key === "Escape") void session.stop();
+    else if (event.key === "?" && !(event.target as Element).matches("textarea, input, select")) setAside("keys");
   };
   const height = traits.height ? { height: traits.height, maxHeight: "none" } : {};
   return (
@@ -74,15 +87,24 @@ export function ChatPanel({ session, selector }: PanelProps) {
         used={contextUsed(turns)}
         open={open}
         gone={gone}
-        canClear={turns.length > 0 && !busy && !gone}
+        menu={[
+          { name: "New conversation", disabled: fixed, onPick: () => session.newConversation() },
+          { name: "Conversations", onPick: () => setAside("conversations") },
+          { name: "Clear", disabled: fixed || turns.length === 0, apart: true, onPick: () => session.clear() },
+          { name: "Undo", disabled: fixed || !traits.can_undo, onPick: () => session.undo() },
+          { name: "Keyboard", apart: true, onPick: () => setAside("keys") },
+        ]}
         onToggle={() => setOpen(!open)}
-        onClear={() => session.clear()}
       />
       {open && child && (
         <fieldset class="lw-bare lw-drawer" role="none" disabled={gone}>
           <ModelSelector model={child.model} send={child.send} inUse={loadedPath} />
         </fieldset>
       )}
+      {aside === "conversations" && (
+        <Conversations session={session} conversations={traits.conversations} busy={fixed} onClose={closeAside} />
+      )}
+      {aside === "keys" && <Keys onClose={closeAside} />}
       <Log session={session} hint={traits.model ? "Ask something." : "Load a model, then ask something."} />
       <Notices notices={gone ? [] : traits.notices} />
       <Alert error={traits.error ?? refused} />
