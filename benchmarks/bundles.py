@@ -18,7 +18,7 @@ from tests.kernel.harness import Kernel
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LIMITS_KB = {"widgets.js": 200, "widgets.css": 20, "loader.js": 1}
+LIMITS_KB = {"widgets.js": 200, "widgets.css": 20, "loader.js": 1, "highlight.js": 120, "math.js": 230}
 PANELS = 50
 
 

@@ -16,7 +16,9 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FRONTEND = Path(__file__).resolve().parent
-BUNDLES = [FRONTEND.parent / "static" / name for name in ("loader.js", "widgets.js", "widgets.css")]
+BUNDLES = [
+    FRONTEND.parent / "static" / name for name in ("loader.js", "widgets.js", "widgets.css", "highlight.js", "math.js")
+]
 OLDEST_NODE = (20, 19)
 
 

@@ -15,13 +15,14 @@ from ..requests import error_event
 from ..wire import Message, decode, known
 from . import control
 from .bundle import Bundle, built, shared
-from .messages import FROM_VIEW, Pong
+from .messages import FROM_VIEW, PartCode, Pong
 from .publisher import Publisher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .. import protocol as p
+    from .messages import Part
 
 logger = logging.getLogger(__name__)
 
@@ -128,6 +129,10 @@ class LlamaWidget(anywidget.AnyWidget):
 
     def _on_ping(self, message: Message) -> None:
         self.publish(Pong(request_id=message.request_id))
+
+    def _on_part(self, message: Part) -> None:
+        code = built(f"{message.name}.js")
+        self.publish(PartCode(request_id=message.request_id, name=message.name, code=code))
 
     def _received(self, _widget: object, content: object, _buffers: object) -> None:
         self.handle(content)

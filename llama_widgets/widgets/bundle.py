@@ -10,11 +10,13 @@ import sys
 import uuid
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import ipywidgets
 import traitlets
 
 from ..errors import LlamaWidgetsError
+from .messages import PartName
 
 _STATIC = Path(__file__).parent.parent / "static"
 
@@ -32,7 +34,8 @@ def built(name: str) -> str:
 class Bundle(ipywidgets.Widget):  # type: ignore[misc] # ipywidgets is untyped
     """The code and the style of all widgets, as a model that is never shown.
 
-    Its id begins with a hash of both, so that a page evaluates them once, however many kernels bring them.
+    Its id begins with a hash of both and of the parts, which a page asks for when it needs them. So a page evaluates
+    them once, however many kernels bring them.
     """
 
     code = traitlets.Unicode().tag(sync=True)
@@ -40,7 +43,8 @@ class Bundle(ipywidgets.Widget):  # type: ignore[misc] # ipywidgets is untyped
 
     def __init__(self) -> None:
         code, css = built("widgets.js"), built("widgets.css")
-        digest = hashlib.sha256((code + css).encode()).hexdigest()[:16]
+        everything = code + css + "".join(built(f"{name}.js") for name in get_args(PartName))
+        digest = hashlib.sha256(everything.encode()).hexdigest()[:16]
         super().__init__(code=code, css=css, model_id=f"{digest}-{uuid.uuid4().hex}")
 
     def __repr__(self) -> str:

@@ -7,11 +7,14 @@ messages on the widget's comm; the browser never writes a trait. Twins: ``fronte
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ..chat.changes import Branched, Rejected, Snapshot, TurnChanged
 from ..protocol import COMMANDS
 from ..wire import Message, secret, table
+
+PartName = Literal["highlight", "math"]
+"""Code that a page loads when it first needs it: colours for code, formulas."""
 
 CONTROL_TARGET = "llama_widgets.control"
 """Comm target that front ends open for themselves. The kernel never sends on it: see ``widgets/control.py``."""
@@ -32,6 +35,14 @@ class Ping(Message):
     """Are you able to answer now? The way of this message is the way an abort would take."""
 
     type = "ping"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part(Message):
+    """The page needs code that is not in the bundle. Answered by ``part_code``."""
+
+    type = "part"
+    name: PartName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,6 +278,15 @@ class Pong(Message):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PartCode(Message):
+    """The code of a part, as a module of JavaScript."""
+
+    type = "part_code"
+    name: PartName
+    code: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Found(Message):
     """The models that a ``search`` found, as ``HubModel.to_dict`` has them."""
 
@@ -325,6 +345,7 @@ class PresetFile(Message):
 FROM_VIEW: dict[str, type[Message]] = COMMANDS | table(
     Hello,
     Ping,
+    Part,
     Ask,
     Clear,
     Regenerate,
@@ -355,5 +376,16 @@ FROM_VIEW: dict[str, type[Message]] = COMMANDS | table(
     ExportPreset,
 )
 TO_VIEW: dict[str, type[Message]] = table(
-    Pong, Snapshot, TurnChanged, Branched, Rejected, Found, Looked, Deleted, SettingsShown, Configured, PresetFile
+    Pong,
+    PartCode,
+    Snapshot,
+    TurnChanged,
+    Branched,
+    Rejected,
+    Found,
+    Looked,
+    Deleted,
+    SettingsShown,
+    Configured,
+    PresetFile,
 )

@@ -106,6 +106,7 @@ export const FROM_VIEW = {
   ...COMMANDS,
   hello: {},
   ping: {},
+  part: { name: oneOf("highlight", "math") },
   ask: { text },
   clear: {},
   regenerate: { turn: text },

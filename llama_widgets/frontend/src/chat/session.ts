@@ -1,6 +1,7 @@
 // One conversation in this page: what all views of a panel share. It lives as long as the model, not as a view.
 
 import type { AnyModel } from "@anywidget/types";
+import { Parts } from "../markdown/parts";
 import { type ChatTraits, type FromView, INCOMING } from "../messages";
 import { Store } from "../store";
 import { Transport, watchConnection } from "../transport";
@@ -15,11 +16,18 @@ export class ChatSession {
   readonly store: Store<ChatState, ChatAction>;
   /** Where the keyboard goes on as soon as that is drawn. */
   focusSoon: (() => HTMLElement | null | undefined) | null = null;
+  /** What the conversation needs to be drawn in colours. */
+  readonly parts: Parts;
   #transport: Transport;
 
   constructor(model: AnyModel<ChatTraits>, signal: AbortSignal) {
     this.model = model;
     this.store = new Store(reduce, INITIAL);
+    this.parts = new Parts({
+      kernel: String(model.get("_bundle" as never)),
+      ask: (name) => this.#transport.send({ type: "part", request_id: newId(), name }),
+      alive: () => !signal.aborted && !this.store.state.gone,
+    });
     const onMessage = (data: unknown) => this.#receive(data);
     let settling: ReturnType<typeof setTimeout> | undefined;
     const onRunning = () => {
@@ -132,6 +140,10 @@ export class ChatSession {
     if (message.type === "pong") {
       this.#transport.pong(message.request_id);
       this.store.dispatch({ type: "unblocked" });
+      return;
+    }
+    if (message.type === "part_code") {
+      void this.parts.take(message.name, message.code);
       return;
     }
     const wasLost = this.store.state.lost;

@@ -81,12 +81,12 @@ function Tool({ turn }: { turn: Turn }) {
 }
 
 function Settled(props: TurnProps) {
-  const { turn, onDrawn } = props;
+  const { turn, session, onDrawn } = props;
   const body = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
     if (!body.current) return;
     body.current.replaceChildren();
-    new MarkdownStream(body.current).show(turn.content, true);
+    new MarkdownStream(body.current, session.parts).show(turn.content, true);
     onDrawn();
   }, [turn.content]);
   const figures = footer(turn);
@@ -118,7 +118,7 @@ function Growing({ session, onDrawn }: { session: ChatSession; onDrawn: () => vo
   const thoughts = useRef<HTMLDetailsElement>(null);
   useLayoutEffect(() => {
     if (!body.current) return;
-    const markdown = new MarkdownStream(body.current);
+    const markdown = new MarkdownStream(body.current, session.parts);
     const draw = () => {
       const { live } = session.store.state;
       if (!live) return;

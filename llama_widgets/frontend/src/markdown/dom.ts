@@ -2,7 +2,8 @@
 // text by `textContent`, every address through `safeUrl`. What a model writes is never parsed as HTML.
 
 import type { Token, Tokens } from "marked";
-import { highlight } from "./highlight";
+import { decode } from "./entities";
+import type { MathToken, NoteReference, NoteToken } from "./grammar";
 
 const LINKS = new Set(["http:", "https:", "mailto:"]);
 /** `data:` pictures that can hold no script; anything from the network could carry text of the conversation away. */
@@ -17,6 +18,14 @@ export function safeUrl(href: string): string | null {
   }
 }
 
+/** Draws all of a text: its footnotes come last, those that are referred to, in the order in which they are. */
+export function whole(tokens: readonly Token[]): Node[] {
+  const made = blocks(tokens.filter(({ type }) => type !== "note"));
+  const notes = tokens.filter((token): token is NoteToken => token.type === "note" && token.number > 0);
+  return notes.length ? [...made, notesOf(notes.sort((a, b) => a.number - b.number))] : made;
+}
+
+/** Draws a piece of a text. */
 export function blocks(tokens: readonly Token[]): Node[] {
   const made = tokens.flatMap((token) => block(token));
   // Each block has the direction of its own script.
@@ -24,7 +33,7 @@ export function blocks(tokens: readonly Token[]): Node[] {
   return made;
 }
 
-function element<K extends keyof HTMLElementTagNameMap>(
+export function element<K extends keyof HTMLElementTagNameMap>(
   name: K,
   children: readonly (Node | string)[] = [],
   className = "",
@@ -54,6 +63,10 @@ function block(token: Token): Node[] {
       return [table(token as Tokens.Table)];
     case "hr":
       return [element("hr")];
+    case "math":
+      return [displayed(token as MathToken)];
+    case "note":
+      return [notesOf([token as NoteToken])];
     case "checkbox":
       return [span(token)];
     case "html":
@@ -76,19 +89,76 @@ function isClosed(token: Tokens.Code): boolean {
   return token.codeBlockStyle === "indented" || /\n {0,3}(`{3,}|~{3,})[ \t]*\n*$/.test(token.raw);
 }
 
-function code(token: Tokens.Code): HTMLElement {
-  const closed = isClosed(token);
-  const language = (token.lang ?? "").trim().split(/\s/)[0]?.toLowerCase() ?? "";
-  const made = element("code", closed ? highlight(token.text, language) : [token.text]);
-  const pre = element("pre", [made], "lw-code");
-  pre.dir = "ltr";
-  if (!closed) return pre;
-  // A region that scrolls must be reachable by keyboard.
-  pre.tabIndex = 0;
+/** What a reader can do with a finished piece of code; each is a button. */
+export const actions: ((code: string, language: string) => HTMLElement)[] = [copyCode];
+
+function copyCode(code: string): HTMLElement {
   const button = element("button", ["Copy code"], "lw-quiet lw-copy-code");
   button.type = "button";
-  button.dataset.copy = token.text;
-  return element("div", [button, pre], "lw-fence");
+  button.dataset.copy = code;
+  return button;
+}
+
+function code(token: Tokens.Code): HTMLElement {
+  const closed = isClosed(token);
+  const language = /^[\w+#.-]{1,40}/.exec(decode(token.lang ?? "").toLowerCase())?.[0] ?? "";
+  if (closed && language === "math") return displayed({ text: token.text, open: false });
+  const made = element("code", [token.text]);
+  const pre = element("pre", [made], "lw-code");
+  pre.dir = "ltr";
+  const row = element("div", [], "lw-actions");
+  if (closed) {
+    if (language) made.dataset.language = language;
+    // A region that scrolls must be reachable by keyboard.
+    pre.tabIndex = 0;
+    row.append(...actions.map((make) => make(token.text, language)));
+  }
+  return element("div", [row, pre], "lw-fence");
+}
+
+function displayed(token: Pick<MathToken, "text" | "open">): HTMLElement {
+  const made = element("div", [tex(token.text, token.open ? "" : "block")], "lw-math");
+  made.dir = "ltr";
+  made.tabIndex = 0;
+  return made;
+}
+
+/** TeX as it was written. Where `display` says how, it becomes a formula as soon as the page can draw one. */
+function tex(text: string, display: string): HTMLElement {
+  const made = element("code", [text], "lw-tex");
+  made.dir = "ltr";
+  if (display) made.dataset.math = display;
+  return made;
+}
+
+function notesOf(notes: readonly NoteToken[]): HTMLElement {
+  const items = notes.map((note) => {
+    const item = element("li", blocks(note.tokens));
+    item.tabIndex = -1;
+    const backs = Array.from({ length: note.references }, (_, index) => {
+      const back = element("button", ["↩"], "lw-back");
+      back.type = "button";
+      back.dataset.back = `${note.number}.${index + 1}`;
+      back.setAttribute("aria-label", "Back to the text");
+      return back;
+    });
+    const last = item.lastChild instanceof HTMLParagraphElement ? item.lastChild : item;
+    last.append(...backs.flatMap((back) => [" ", back]));
+    return item;
+  });
+  const list = element("ol", items);
+  list.start = notes[0]?.number || Number.parseInt(notes[0]?.label ?? "", 10) || 1;
+  const made = element("section", [list], "lw-notes");
+  made.setAttribute("aria-label", "Footnotes");
+  return made;
+}
+
+function noteReference({ note, count }: NoteReference): HTMLElement {
+  const button = element("button", [String(note.number)], "lw-note");
+  button.type = "button";
+  button.dataset.note = `${note.number}.${count}`;
+  button.setAttribute("aria-label", `Footnote ${note.number}`);
+  return element("sup", [button]);
 }
 
 function listOf(token: Tokens.List): HTMLElement {
@@ -131,7 +201,7 @@ function table(token: Tokens.Table): HTMLElement {
 }
 
 function inline(parent: { tokens?: Token[] | undefined; raw?: string; text?: string }): (Node & ChildNode)[] {
-  if (!parent.tokens) return parent.text ? [document.createTextNode(decodeEntities(parent.text))] : [];
+  if (!parent.tokens) return parent.text ? [document.createTextNode(decode(parent.text))] : [];
   return parent.tokens.map(span);
 }
 
@@ -156,12 +226,20 @@ function span(token: Token): Node & ChildNode {
     case "escape":
       return document.createTextNode((token as Tokens.Escape).text);
     case "text":
-      return (token as Tokens.Text).tokens
-        ? element("span", inline(token))
-        : document.createTextNode(decodeEntities((token as Tokens.Text).text));
+      return text(token as Tokens.Text);
+    case "math":
+      return tex((token as MathToken).text, (token as MathToken).display ? "block" : "inline");
+    case "noteref":
+      return noteReference(token as NoteReference);
     default: // html and whatever a later version knows: shown as it was written
       return document.createTextNode(token.raw);
   }
+}
+
+function text(token: Tokens.Text): Node & ChildNode {
+  if (token.tokens) return element("span", inline(token));
+  // Not its `text`, in which marked has decoded some references already.
+  return document.createTextNode(token.escaped ? token.raw : decode(token.raw));
 }
 
 function checkbox(checked: boolean): HTMLElement {
@@ -174,34 +252,29 @@ function checkbox(checked: boolean): HTMLElement {
 }
 
 function link(token: Tokens.Link): HTMLElement {
-  const href = safeUrl(token.href);
+  const href = safeUrl(decode(token.href));
   const children = inline(token);
-  return href ? anchor(href, children) : element("span", children, "lw-dead-link");
+  return href ? anchor(href, children, token.title) : element("span", children, "lw-dead-link");
 }
 
 function image(token: Tokens.Image): HTMLElement {
-  if (PICTURE.test(token.href)) {
+  const address = decode(token.href);
+  const label = decode(token.text) || address;
+  if (PICTURE.test(address)) {
     const made = element("img");
-    made.src = token.href;
-    made.alt = token.text;
+    made.src = address;
+    made.alt = label;
     return made;
   }
-  const label = token.text || token.href;
-  const href = safeUrl(token.href);
-  return href ? anchor(href, [label]) : element("span", [label], "lw-dead-link");
+  const href = safeUrl(address);
+  return href ? anchor(href, [label], token.title) : element("span", [label], "lw-dead-link");
 }
 
-function anchor(href: string, children: readonly (Node | string)[]): HTMLElement {
+function anchor(href: string, children: readonly (Node | string)[], title?: string | null): HTMLElement {
   const made = element("a", children);
   made.href = href;
   made.target = "_blank";
   made.rel = "noopener noreferrer";
+  if (title) made.title = decode(title);
   return made;
-}
-
-const ENTITIES: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"', "#39": "'", nbsp: "\u00a0" };
-
-/** The few entities that people write in Markdown; a text node would show them as they are. */
-function decodeEntities(text: string): string {
-  return text.replace(/&(amp|lt|gt|quot|#39|nbsp);/g, (whole, name: string) => ENTITIES[name] ?? whole);
 }
