@@ -38,8 +38,11 @@ export function Menu({ label, items, children = "···" }: MenuProps) {
       setOpen(false);
     };
     document.addEventListener("pointerdown", onOutside, { signal, capture: true });
-    // It stands over the page and would not follow.
-    document.addEventListener("scroll", onOutside, { signal, capture: true });
+    // It stands over the page and would not follow. What scrolls elsewhere, such as an answer that grows, moves nothing.
+    const onScroll = ({ target }: Event) => {
+      if (target instanceof Node && target.contains(button.current)) setOpen(false);
+    };
+    document.addEventListener("scroll", onScroll, { signal, capture: true });
     return () => closing.abort();
   }, [open]);
 
