@@ -8,12 +8,6 @@ function whole(text: string): HTMLElement {
   return root;
 }
 
-function growing(text: string): HTMLElement {
-  const root = document.createElement("div");
-  new MarkdownStream(root).show(text, false);
-  return root;
-}
-
 const ATTACKS = [
   "<script>alert(1)</script>",
   "<img src=x onerror=alert(1)>",
@@ -134,99 +128,4 @@ describe("what it makes of Markdown", () => {
     expect(open.querySelector("code")?.textContent).toBe("def f(x):");
     expect(open.querySelector("button")).toBeNull();
   });
-});
-
-const DOCUMENTS = [
-  "Two columns stand out. **fare** has a maximum of 512.3; `age` has a few.\n\n```python\nq1, q3 = df.fare.quantile([.25, .75])\n\ndf[df.fare > q3]\n```\n\nDone.",
-  "1. one\n2. two\n   - nested\n   - more\n\n     a paragraph within\n3. three\n\n- other\n- list\n\n* and another\n\nEnd",
-  "# One\nText right after\n## Two\n\nSetext\n===\n\nanother\n---\ntext\n\n***\n\nEnd.",
-  "| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |\n\nafter the table\n\n> quote\nlazy\n>\n> - list in it\n>   ```\n>   code\n>   ```\n\nend",
-  "- a\n\n  b\n\n- c\n\n      code in item\n\nnot in it\n\n    indented code\n\n    goes on\n\ntext",
-  "para\n<div>\nraw *html*\n</div>\n\n<!-- comment\n\nover lines -->\n\ntext `a\nb` end  \nhard break\\\nanother",
-  "Use [the docs][d] and [d] for more.\n\nA second paragraph with [d].\n\n- item with [d]\n\n[d]: https://example.org/docs\n\nEnd.",
-  "~~~~js\nlet a = `x`;\n~~~\nstill\n~~~~\n\n```\nno language\n\n\nblank lines\n```\ntext\r\nwindows\r\n\r\nlines\r\n",
-  "1. a\n\n   ```bash\n   pip install x\n   ```\n\n2. b\n\n2\n\n3. c\n- d\n+ e\n",
-  "$$\nx = \\frac{1}{2}\n$$\n\nEmoji 🌍 and עברית and [broken](http:// and **unclosed and `tick\n\n* * *\n\n*a* **b** ***c*** _d_ __e__",
-  "\n\n\nleading blank lines\n\n\n\nand many between\n\n\n",
-];
-
-/** The same numbers each time. */
-function randomness(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
-
-function cuts(text: string, random: () => number, longest: number): string[] {
-  const pieces: string[] = [];
-  for (let at = 0; at < text.length; ) {
-    at = Math.min(text.length, at + 1 + Math.floor(random() * longest));
-    pieces.push(text.slice(0, at));
-  }
-  return pieces;
-}
-
-describe("however a text is cut, it ends as the whole", () => {
-  const random = randomness(7);
-  const mixed = Array.from({ length: 40 }, () => {
-    const lines = DOCUMENTS.flatMap((text) => text.split(/(?<=\n)/));
-    return Array.from({ length: 12 }, () => lines[Math.floor(random() * lines.length)] ?? "").join("");
-  });
-
-  it.each([...DOCUMENTS, ...mixed])("%j", (text) => {
-    const expected = whole(text).innerHTML;
-    for (const longest of [1, 5, 40, 200]) {
-      const root = document.createElement("div");
-      const stream = new MarkdownStream(root);
-      for (const piece of cuts(text, random, longest)) stream.show(piece, false);
-      stream.show(text, true);
-      expect(root.innerHTML).toBe(expected);
-    }
-  });
-
-  it("and without references it is the same at every moment in between", () => {
-    for (const text of [...DOCUMENTS, ...mixed].filter((each) => !each.includes("]:"))) {
-      const root = document.createElement("div");
-      const stream = new MarkdownStream(root);
-      for (const piece of cuts(text, random, 7)) {
-        stream.show(piece, false);
-        expect(root.innerHTML).toBe(growing(piece).innerHTML);
-      }
-    }
-  });
-});
-
-it("finished blocks stay the elements they are", () => {
-  const root = document.createElement("div");
-  const stream = new MarkdownStream(root);
-  stream.show("first\n\nsecond", false);
-  stream.show("first\n\nsecond line\n\n", false);
-  const first = root.firstChild;
-  stream.show("first\n\nsecond line\n\nthird\n\nfourth", false);
-  expect(root.firstChild).toBe(first);
-  expect(root.textContent).toBe("firstsecond linethirdfourth");
-});
-
-it("draws at most the last block again: the work of a long answer does not grow with its length", () => {
-  const root = document.createElement("div");
-  const stream = new MarkdownStream(root);
-  let made = 0;
-  const create = document.createElement.bind(document);
-  document.createElement = ((name: string) => {
-    made += 1;
-    return create(name);
-  }) as typeof document.createElement;
-  try {
-    let text = "";
-    for (let paragraph = 0; paragraph < 300; paragraph += 1) {
-      text += `Paragraph ${paragraph} has a few *words*.\n\n`;
-      stream.show(text, false);
-    }
-  } finally {
-    document.createElement = create;
-  }
-  expect(root.children).toHaveLength(300);
-  expect(made).toBeLessThan(300 * 6);
 });

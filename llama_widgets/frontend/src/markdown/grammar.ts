@@ -1,13 +1,6 @@
 // What GitHub's Markdown has beyond marked's: mathematics and footnotes.
 
-import {
-  Lexer,
-  type MarkedOptions,
-  type Token,
-  type TokenizerExtensionFunction,
-  type Tokens,
-  type TokensList,
-} from "marked";
+import { Lexer, type MarkedOptions, type Token, type TokenizerExtensionFunction, type Tokens } from "marked";
 
 export interface MathToken extends Tokens.Generic {
   type: "math";
@@ -140,13 +133,25 @@ function found(source: string, pattern: RegExp): number | undefined {
 }
 
 /** Returns the blocks of a text. */
-export function lex(text: string): TokensList {
+export function lex(text: string): Token[] {
   return new Lexer(options).lex(text);
 }
 
-/** Returns the parts of a line, which may refer to what `document` defines. */
-export function lexInline(text: string, document: TokensList): Token[] {
+/**
+ * Returns the blocks of a piece of a text of which more will come. Definitions of links and footnotes mean nothing yet:
+ * they come late, and would change what has been read.
+ */
+export function lexPiece(text: string): Token[] {
+  return withoutDefinitions().lex(text);
+}
+
+/** Returns what is in a line of such a piece. */
+export function lexLine(text: string): Token[] {
+  return withoutDefinitions().inlineTokens(text);
+}
+
+function withoutDefinitions(): Lexer {
   const lexer = new Lexer(options);
-  lexer.tokens.links = document.links;
-  return lexer.inlineTokens(text);
+  lexer.tokens.links = new Proxy({}, { get: () => undefined, set: () => true });
+  return lexer;
 }

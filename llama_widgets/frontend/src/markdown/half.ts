@@ -1,12 +1,12 @@
 // Text that is still being written, drawn as it will look: what is open is closed for the time being, and signs that may
 // yet mean this or that are held back until it is clear. So nothing appears that has to go away again.
 
-import type { Token, Tokens, TokensList } from "marked";
-import { formula, lex, lexInline, mayBegin } from "./grammar";
+import type { Token, Tokens } from "marked";
+import { formula, lexLine, lexPiece, mayBegin } from "./grammar";
 
 /** Returns the blocks of a text of which more will come. */
 export function lexGrowing(text: string): Token[] {
-  const tokens = lex(text);
+  const tokens = lexPiece(text);
   const last = lastLeaf(tokens);
   if (last?.type === "code") {
     const code = last as Tokens.Code;
@@ -15,10 +15,11 @@ export function lexGrowing(text: string): Token[] {
     return tokens;
   }
   if (last?.type === "math") return tokens;
-  const shown = asTable(withoutDoubtfulLine(text));
-  const clear = shown === text ? tokens : lex(shown);
-  close(lastLeaf(clear), clear, shown);
-  return clear;
+  const clear = withoutDoubtfulLine(text);
+  const shown = asTable(clear);
+  const drawn = shown === text ? tokens : lexPiece(shown);
+  close(lastLeaf(drawn), clear.slice(clear.lastIndexOf("\n") + 1));
+  return drawn;
 }
 
 /** The innermost block at the end, if text can still be added to it. */
@@ -73,16 +74,17 @@ function asTable(text: string): string {
   return [...kept, `${indent}|${"---|".repeat(inner.split("|").length)}`].join("\n");
 }
 
-function close(leaf: Token | undefined, document: TokensList, text: string): void {
+/** Closes what is open in the block at the end, whose last line is `line`. */
+function close(leaf: Token | undefined, line: string): void {
   if (leaf?.type === "table") {
-    if (/\|[ \t]*$/.test(text)) return;
+    if (/\|[ \t]*$/.test(line) || DELIMITERS.test(line)) return;
     const { header, rows } = leaf as Tokens.Table;
     const cell = (rows.at(-1) ?? header).findLast((each) => each.text);
-    if (cell) cell.tokens = lexInline(closed(cell.text), document);
+    if (cell) cell.tokens = lexLine(closed(cell.text));
   } else if (leaf && "tokens" in leaf && ["paragraph", "heading", "text"].includes(leaf.type)) {
     const before = leaf.tokens?.[0]?.type === "checkbox" ? leaf.tokens.slice(0, 1) : [];
     const own = leaf.text.slice(before[0]?.raw.length ?? 0);
-    leaf.tokens = [...before, ...lexInline(closed(own), document)];
+    leaf.tokens = [...before, ...lexLine(closed(own))];
   }
 }
 
@@ -92,14 +94,24 @@ const PATIENCE = 300;
 interface Delimiters {
   sign: string;
   count: number;
+  /** Where what they emphasise begins. */
+  end: number;
 }
 
 /** Returns a line with all that is open in it closed, and without what cannot be told yet. */
 export function closed(line: string): string {
   const open: Delimiters[] = [];
-  const finish = (shown: string, more = "") => {
-    const ends = open.reduceRight((all, { sign, count }) => all + sign.repeat(count), "");
-    return ends ? (more ? shown + more : shown.trimEnd()) + ends : shown + more;
+  const finish = (beginning: string, more = "") => {
+    let shown = beginning;
+    // Signs with nothing behind them yet.
+    for (let last = open.at(-1); last && !more && last.end >= shown.trimEnd().length; last = open.at(-1)) {
+      shown = shown.slice(0, last.end - last.count);
+      open.pop();
+    }
+    if (!open.length) return shown + more;
+    return (
+      (more ? shown + more : shown.trimEnd()) + open.reduceRight((all, { sign, count }) => all + sign.repeat(count), "")
+    );
   };
 
   for (let at = 0; at < line.length; ) {
@@ -143,7 +155,7 @@ export function closed(line: string): string {
       const count = /^(?:\*+|_+|~+)/.exec(rest)?.[0].length ?? 1;
       // Perhaps the first of two, and open or close: nobody knows.
       if (count === rest.length) return finish(before);
-      delimit(open, sign, count, line[at - 1] ?? " ", line[at + count] ?? " ");
+      delimit(open, { sign, count, end: at + count }, line[at - 1] ?? " ", line[at + count] ?? " ");
       at += count;
     } else {
       at += 1;
@@ -153,7 +165,7 @@ export function closed(line: string): string {
 }
 
 /** Opens or closes emphasis, as CommonMark says. */
-function delimit(open: Delimiters[], sign: string, count: number, before: string, after: string): void {
+function delimit(open: Delimiters[], { sign, count, end }: Delimiters, before: string, after: string): void {
   const [spaceBefore, spaceAfter] = [/\s/.test(before), /\s/.test(after)];
   const [markBefore, markAfter] = [/[\p{P}\p{S}]/u.test(before), /[\p{P}\p{S}]/u.test(after)];
   const left = !spaceAfter && (!markAfter || spaceBefore || markBefore);
@@ -171,7 +183,7 @@ function delimit(open: Delimiters[], sign: string, count: number, before: string
       open.length = opener.count ? index + 1 : index;
     }
   }
-  if (rest && left && (sign !== "_" || !right || markBefore)) open.push({ sign, count: rest });
+  if (rest && left && (sign !== "_" || !right || markBefore)) open.push({ sign, count: rest, end });
 }
 
 /**

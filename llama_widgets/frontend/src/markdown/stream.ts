@@ -3,7 +3,7 @@
 import type { Token } from "marked";
 import { blocks, whole } from "./dom";
 import { dress } from "./dress";
-import { lex } from "./grammar";
+import { lex, lexPiece } from "./grammar";
 import { lexGrowing } from "./half";
 import type { PartName, Parts } from "./parts";
 
@@ -52,7 +52,7 @@ export class MarkdownStream {
     const lines = this.#text.lastIndexOf("\n") + 1;
     if (lines <= this.#lines) return;
     this.#lines = lines;
-    const tokens: Token[] = lex(this.#text.slice(this.#settled, lines));
+    const tokens: Token[] = lexPiece(this.#text.slice(this.#settled, lines));
     const last = tokens.findLastIndex(({ type }) => type !== "space");
     const closed = tokens.slice(0, Math.max(0, last));
     const nodes = blocks(closed);
