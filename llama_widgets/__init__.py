@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .library.judge import Estimate, ModelFile, ModelInfo, info
     from .library.local import Model, models
     from .library.search import HubModel, search
-    from .shortcuts import complete, embed, estimate, status
+    from .shortcuts import complete, count_tokens, embed, estimate, status
     from .widgets.download import DownloadProgress
     from .widgets.panel import ChatPanel
     from .widgets.selector import ModelSelector
@@ -55,6 +55,7 @@ _HOMES = {
     "Tool": ".chat.tools",
     "Worker": ".worker",
     "complete": ".shortcuts",
+    "count_tokens": ".shortcuts",
     "delete": ".library.house",
     "download": ".library.downloads",
     "downloads": ".library.downloads",
@@ -90,6 +91,7 @@ __all__ = [
     "Worker",
     "__version__",
     "complete",
+    "count_tokens",
     "delete",
     "download",
     "downloads",

@@ -19,7 +19,7 @@ import difflib
 import re
 import sys
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -94,6 +94,16 @@ class Filled(str):
         made = super().__new__(cls, text)
         made.typed, made.inserts = typed, tuple(inserts)
         return made
+
+    def counted(self, tokens: Iterable[int | None]) -> Filled:
+        """Return the same with the tokens of each insert."""
+        inserts = (replace(insert, tokens=count) for insert, count in zip(self.inserts, tokens, strict=True))
+        return Filled(self, self.typed, inserts)
+
+    @property
+    def pieces(self) -> list[str]:
+        """What was put in."""
+        return [self[insert.start : insert.end] for insert in self.inserts]
 
 
 class Hole(NamedTuple):

@@ -106,6 +106,18 @@ class Embed(Message):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CountTokens(Message):
+    """Count the tokens of each text. Never loads a model, and waits for no answer.
+
+    Ends with ``info``, whose ``data`` has ``tokens``: a number for each text.
+    """
+
+    type = "count_tokens"
+    texts: list[str]
+    model: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class DownloadModel(Message):
     """Download the file or files that a reference names. Ends with ``download_done``."""
 
@@ -132,6 +144,7 @@ Command = (
     | GenerateCompletion
     | GenerateChatCompletion
     | Embed
+    | CountTokens
     | DownloadModel
     | Abort
 )
@@ -291,7 +304,16 @@ class DownloadDone(Message):
 Event = Info | Error | Progress | CompletionChunk | CompletionDone | ModelLoaded | EmbedDone | DownloadDone
 
 COMMANDS = table(
-    Init, LoadModel, UnloadModel, CreateContext, GenerateCompletion, GenerateChatCompletion, Embed, DownloadModel, Abort
+    Init,
+    LoadModel,
+    UnloadModel,
+    CreateContext,
+    GenerateCompletion,
+    GenerateChatCompletion,
+    Embed,
+    CountTokens,
+    DownloadModel,
+    Abort,
 )
 EVENTS = table(Info, Error, Progress, CompletionChunk, CompletionDone, ModelLoaded, EmbedDone, DownloadDone)
 
@@ -303,6 +325,7 @@ ENDS: dict[str, type[Message]] = {
     "generate_completion": CompletionDone,
     "generate_chat_completion": CompletionDone,
     "embed": EmbedDone,
+    "count_tokens": Info,
     "download_model": DownloadDone,
     "abort": Info,
 }

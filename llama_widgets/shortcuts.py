@@ -156,6 +156,37 @@ def embed(
     return numbers.reshape(done.shape or (0, 0))
 
 
+def count_tokens(text: str, model: object = None, *, worker: Worker | None = None) -> int:
+    """Return how many tokens a text is for the model in memory; answers that are being made go on.
+
+    Parameters
+    ----------
+    text : str
+        What to count, as plain text: a chat template adds a few tokens for each message.
+    model : str or path or Model, optional
+        Which model must be the one in memory; nothing is loaded.
+    worker : Worker, optional
+        By default the one that all conversations of this process share.
+
+    Raises
+    ------
+    NoModelError
+        If no model is in memory, or another one.
+
+    Examples
+    --------
+    >>> lw.count_tokens("Why is the sky blue?")  # doctest: +SKIP
+    6
+    """
+    return counted([text], model_text(model) or None, worker or shared())[0]
+
+
+def counted(texts: list[str], model: str | None, worker: Worker) -> list[int]:
+    """Return how many tokens each text is for ``model``, or for the one in memory."""
+    end = worker.run(p.CountTokens(request_id=new_id(), texts=texts, model=model))
+    return cast("list[int]", cast("p.Info", end).data["tokens"])
+
+
 def estimate(
     model: object,
     n_ctx: int | Literal["auto"] = "auto",

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from . import protocol as p
 from .activity import Status
 from .cancel import Cancel
-from .errors import BusyError, ClosedError, EngineError, LlamaWidgetsError, ProtocolError, from_code
+from .errors import BusyError, ClosedError, EngineError, LlamaWidgetsError, NoModelError, ProtocolError, from_code
 from .listeners import tell
 from .options import LoadOptions
 from .requests import aborted, error_event, wait
@@ -286,7 +286,9 @@ class Worker:
         return self._engine is not None and self._engine.active
 
     def _joins(self, command: p.Command) -> bool:
-        """Return whether ``command`` can be answered together with what is being answered."""
+        """Return whether ``command`` can be done while answers are being made."""
+        if isinstance(command, p.CountTokens):
+            return True
         if not isinstance(command, (p.GenerateCompletion, p.GenerateChatCompletion)):
             return False
         return command.model is None or self._resident.holds(command.model, command.load)
@@ -317,8 +319,8 @@ class Worker:
             case p.CreateContext() as command:
                 data = self._resident.create_context(engine, command.options, request.cancel)
                 return p.Info(request_id=request.id, message="context ready", data=data)
-            case p.Embed() as command:
-                return self._with_model(engine, command, request) or engine.embed(command, request.cancel)
+            case p.CountTokens() | p.Embed() as command:
+                return self._read(engine, command, request)
             case p.GenerateCompletion() | p.GenerateChatCompletion() as command:
                 end = self._with_model(engine, command, request)
                 if end is None:
@@ -331,6 +333,15 @@ class Worker:
         if self._engine is None:
             self._engine = self._make_engine()
         return self._engine
+
+    def _read(self, engine: Engine, command: p.CountTokens | p.Embed, request: _Request) -> p.Event:
+        if isinstance(command, p.Embed):
+            return self._with_model(engine, command, request) or engine.embed(command, request.cancel)
+        self._resident.need()
+        if command.model is not None and not self._resident.holds(command.model):
+            msg = f"{command.model} is not the model in memory."
+            raise NoModelError(msg, "Load it first.")
+        return p.Info(request_id=command.request_id, data={"tokens": engine.count_tokens(command.texts)})
 
     def _with_model(self, engine: Engine, command: p.Generate | p.Embed, request: _Request) -> p.Event | None:
         """Load the model that ``command`` names, if it is not there; return the end if that was stopped.

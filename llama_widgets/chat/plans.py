@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from ..errors import ParameterError
+from ..filling import Filled
 from .turns import Turn, without_lone_surrogates
 
 if TYPE_CHECKING:
@@ -98,7 +99,10 @@ def _question(text: object) -> Turn:
     if not text.strip():
         msg = "The message is empty."
         raise ParameterError(msg, "Write something for the model to answer.")
-    return Turn(role="user", pieces=[without_lone_surrogates(text)])
+    turn = Turn(role="user", pieces=[without_lone_surrogates(text)])
+    if isinstance(text, Filled):
+        turn.typed, turn.inserts = text.typed, [asdict(insert) for insert in text.inserts]
+    return turn
 
 
 def _index(turns: Sequence[Turn], turn: object) -> int:

@@ -160,7 +160,7 @@ class Rounds:
         self._record.restore(plan.before, plan.added)
         self._record.tell_branch(answer.request_id)
         if plan.question is not None:
-            text, turn = plan.question.content, plan.question.id
+            text, turn = plan.question.typed or plan.question.content, plan.question.id
             self._record.tell(Rejected(request_id=answer.request_id, text=text, turn=turn))
 
     def _add(self, answer: Answer, turn: Turn) -> None:

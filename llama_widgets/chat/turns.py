@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, cast, get_args
 
 from ..errors import LlamaWidgetsError, ParameterError
+from ..filling import Insert
 from ..protocol import CompletionDone, decode_event
 from ..requests import new_id
+from ..wire import build
 from .changes import ToolState
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -24,7 +26,8 @@ class Turn:
 
     Of an answer that called tools, ``tool_calls`` are these calls; a turn of the role "tool" is the result of the call
     ``call_id``, with the tool's ``name`` and ``state``. ``first_kept`` is the id of the oldest turn that the model was
-    still told for an answer, where older ones were left out.
+    still told for an answer, where older ones were left out. Of a
+    question that was filled, ``typed`` is what was typed and ``inserts`` what was put in, as ``Insert`` has it.
     """
 
     role: Role
@@ -38,6 +41,8 @@ class Turn:
     call_id: str = ""
     state: ToolState = "done"
     first_kept: str = ""
+    typed: str = ""
+    inserts: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def content(self) -> str:
@@ -65,6 +70,10 @@ class Turn:
         plain: dict[str, Any] = {"id": self.id, "role": self.role, "content": self.content}
         if self.role == "tool":
             plain |= {"name": self.name, "tool_call_id": self.call_id, "state": self.state}
+        if self.typed:
+            plain["typed"] = self.typed
+        if self.inserts:
+            plain["inserts"] = plain_copy(self.inserts)
         if self.thoughts:
             plain["thoughts"] = self.thoughts
         if self.tool_calls:
@@ -106,6 +115,9 @@ def _read_turn(message: object) -> Turn:
     if role not in get_args(Role) or not isinstance(content, str):
         raise _no_message(message)
     turn = Turn(role=cast("Role", role), pieces=[without_lone_surrogates(content)], tool_calls=calls)
+    if role == "user":
+        # Not what was typed: only what was typed here is ever filled again.
+        turn.inserts = _read_inserts(message.get("inserts"), len(turn.content))
     if role == "assistant":
         turn.thought_pieces = [without_lone_surrogates(str(message.get("thoughts") or ""))]
         turn.done = _read_done(message)
@@ -116,6 +128,17 @@ def _read_turn(message: object) -> Turn:
         if (state := message.get("state")) in get_args(ToolState):
             turn.state = cast("ToolState", state)
     return turn
+
+
+def _read_inserts(inserts: object, length: int) -> list[dict[str, Any]]:
+    """Return what was put into a question; if any of it cannot be read, the question is shown as plain text."""
+    try:
+        given = [dict(each) for each in cast("list[Any]", inserts)]
+        read = [build(Insert, each, where="an insert", error=ParameterError) for each in given]
+    except (TypeError, ValueError):
+        return []
+    ends = [0, *(end for each in read for end in (each.start, each.end)), length]
+    return [asdict(each) for each in read] if ends == sorted(ends) else []
 
 
 def _read_call(call: object, message: object) -> dict[str, Any]:

@@ -60,6 +60,9 @@ class Engine(Protocol):
     def embed(self, command: Embed, cancel: Cancel) -> EmbedDone:
         """Return a vector for each text."""
 
+    def count_tokens(self, texts: list[str]) -> list[int]:
+        """Return how many tokens the model makes of each text."""
+
     def status(self) -> dict[str, Any]:
         """Return what the engine holds: plain data, from any thread."""
 

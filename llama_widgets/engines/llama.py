@@ -180,6 +180,12 @@ class LlamaEngine:
             tokens=tokens,
         )
 
+    def count_tokens(self, texts: list[str]) -> list[int]:
+        """Return how many tokens the model makes of each text."""
+        if self._model is None:
+            raise _no_model()
+        return [self._model.count(text) for text in texts]
+
     # Parts
 
     def _answering(self) -> tuple[Model, Context, Scheduler]:

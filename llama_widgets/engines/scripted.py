@@ -151,6 +151,11 @@ class ScriptedEngine:
         shape = [len(command.texts), 1]
         return p.EmbedDone(request_id=command.request_id, data=base64.b64encode(data).decode(), shape=shape)
 
+    def count_tokens(self, texts: list[str]) -> list[int]:
+        """Return how many words each text has."""
+        self.calls.append("count_tokens")
+        return [len(text.split()) for text in texts]
+
     def status(self) -> dict[str, Any]:
         """Return what is held."""
         return {"memory": 1_000_000 if self.loaded else 0, "sequences": [], "waiting": len(self._answers)}

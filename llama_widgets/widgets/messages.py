@@ -51,6 +51,40 @@ class Ask(Message):
 
     type = "ask"
     text: str
+    files: list[dict[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft(Message):
+    """What stands in the message box and goes along with it; ``files`` are left as they are if not given.
+
+    From the kernel: what was kept, for a page that has just been opened.
+    """
+
+    type = "draft"
+    text: str
+    files: list[dict[str, str]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Complete(Message):
+    """What may come next in ``source``, an expression that is being typed? Answered by ``completions``."""
+
+    type = "complete"
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview(Message):
+    """What would be put into this message? Answered by ``previewed``.
+
+    Without ``run`` nothing is looked at that calls a function: that may take a while, or change something.
+    """
+
+    type = "preview"
+    text: str = ""
+    files: list[dict[str, str]] = field(default_factory=list)
+    run: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,6 +321,26 @@ class PartCode(Message):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Completions(Message):
+    """Names that may stand in the expression from ``start`` on."""
+
+    type = "completions"
+    start: int
+    names: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Previewed(Message):
+    """What would be put in, in order: dicts with ``source``, ``kind``, ``text``, ``tokens`` and ``error``.
+
+    ``text`` is ``None`` where it is not known yet, ``tokens`` where no model is there to count them.
+    """
+
+    type = "previewed"
+    inserts: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Found(Message):
     """The models that a ``search`` found, as ``HubModel.to_dict`` has them."""
 
@@ -347,6 +401,9 @@ FROM_VIEW: dict[str, type[Message]] = COMMANDS | table(
     Ping,
     Part,
     Ask,
+    Draft,
+    Complete,
+    Preview,
     Clear,
     Regenerate,
     Edit,
@@ -382,6 +439,9 @@ TO_VIEW: dict[str, type[Message]] = table(
     TurnChanged,
     Branched,
     Rejected,
+    Draft,
+    Completions,
+    Previewed,
     Found,
     Looked,
     Deleted,

@@ -17,6 +17,7 @@ from ..options import LoadOptions
 from .base import Coalesced
 from .drawer import Drawer
 from .selector import ModelName, ModelSelector
+from .writing import Writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -110,6 +111,7 @@ class ChatPanel(Asking, Branches, Drawer):
         **traits: Any,  # noqa: ANN401 - checked by the base
     ) -> None:
         self._chat = Chat(model, system=system, messages=messages, worker=worker)
+        self._writing = Writing(self._chat, self.submit, self.publish, self.fail)
         self._phase = ""  # of the answer in flight; changed under the lock of the conversation only
         self._prefill: dict[str, Any] | None = None
         self._asked = ""  # the request id of the last question
@@ -258,9 +260,19 @@ class ChatPanel(Asking, Branches, Drawer):
 
     def _on_hello(self, message: m.Hello) -> None:
         self._chat.with_lock(lambda: self.publish(replace(self._chat.snapshot(), request_id=message.request_id)))
+        self._writing.show(message.request_id)
 
     def _on_ask(self, message: m.Ask) -> None:
-        self.submit(message.text, request_id=message.request_id)
+        self._writing.ask(message)
+
+    def _on_draft(self, message: m.Draft) -> None:
+        self._writing.keep(message)
+
+    def _on_complete(self, message: m.Complete) -> None:
+        self._writing.complete(message)
+
+    def _on_preview(self, message: m.Preview) -> None:
+        self._writing.preview(message)
 
     def _on_regenerate(self, message: m.Regenerate) -> None:
         self.submit_regenerate(message.turn, request_id=message.request_id)
@@ -296,6 +308,7 @@ class ChatPanel(Asking, Branches, Drawer):
         self.delete_conversation(message.conversation)
 
     def _on_abort(self, message: p.Abort) -> None:
+        filling = self._writing.stop(message.target)
         stopped = self.stop() if message.target in (self._chat.running, "generation", "all") else False
-        text = "stopping" if stopped else "nothing was running"
+        text = "stopping" if stopped or filling else "nothing was running"
         self.publish(p.Info(request_id=message.request_id, message=text, data={"target": message.target}))

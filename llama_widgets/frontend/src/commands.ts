@@ -92,6 +92,7 @@ export const COMMANDS = {
     tool_choice: or(oneOf("auto", "required", "none"), "auto"),
   },
   embed: { texts: list(text), model: or(nullable(text), null), load: or(nullable(loadOptions), null) },
+  count_tokens: { texts: list(text), model: or(nullable(text), null) },
   download_model: {
     model: text,
     revision: or(nullable(text), null),
@@ -101,13 +102,19 @@ export const COMMANDS = {
   abort: { target: text },
 };
 
+/** A text file that goes along with a message. */
+const file = object({ name: text, text });
+
 /** What a view sends: commands, and what a widget and its views say to each other. */
 export const FROM_VIEW = {
   ...COMMANDS,
   hello: {},
   ping: {},
   part: { name: oneOf("highlight", "math") },
-  ask: { text },
+  ask: { text, files: or(list(file), []) },
+  draft: { text, files: or(nullable(list(file)), null) },
+  complete: { source: text },
+  preview: { text: or(text, ""), files: or(list(file), []), run: or(flag, false) },
   clear: {},
   regenerate: { turn: text },
   edit: { turn: text, text },

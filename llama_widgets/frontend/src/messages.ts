@@ -23,6 +23,31 @@ export const CONTROL_TARGET = "llama_widgets.control";
 
 /** One turn. Those of tools are results, each of a call that the answer before made. */
 const turn = open({ id: text, role: oneOf("system", "user", "assistant", "tool"), content: text });
+const insert = open({
+  source: text,
+  /** From and to which character; Python counts those outside of the BMP as one. */
+  start: whole(0),
+  end: whole(0),
+  kind: oneOf("value", "file"),
+  tokens: or(nullable(whole(0)), null),
+});
+export type Insert = ReturnType<typeof insert>;
+
+/** What would be put into a message that is being written. */
+const preview = open({
+  source: text,
+  kind: oneOf("value", "file"),
+  /** `null` where it is not known: it calls something, or cannot be filled in. */
+  text: nullable(text),
+  tokens: nullable(whole(0)),
+  error: text,
+});
+export type Preview = ReturnType<typeof preview>;
+
+/** A text file that goes along with a message. */
+const textFile = open({ name: text, text });
+export type TextFile = ReturnType<typeof textFile>;
+
 const call = open({ id: text, name: text, arguments: record(anything) });
 
 export interface Turn extends ReturnType<typeof turn> {
@@ -36,6 +61,10 @@ export interface Turn extends ReturnType<typeof turn> {
   first_kept?: string;
   /** Ids of what was said in this turn's place, itself among them, where there is more than one. */
   siblings?: string[];
+  /** Of a question that was filled in here: what was typed. */
+  typed?: string;
+  /** What was put into a question, in the order of its text. */
+  inserts?: Insert[];
   /** Of a tool's turn: its name and how far it is. */
   name?: string;
   state?: string;
@@ -51,6 +80,8 @@ const readTurn = (value: unknown, name: string): Turn => {
   if (read.dropped !== undefined) read.dropped = whole()(read.dropped, `${name}.dropped`);
   if (read.first_kept !== undefined) read.first_kept = text(read.first_kept, `${name}.first_kept`);
   if (read.siblings !== undefined) read.siblings = list(text)(read.siblings, `${name}.siblings`);
+  if (read.typed !== undefined) read.typed = text(read.typed, `${name}.typed`);
+  if (read.inserts !== undefined) read.inserts = list(insert)(read.inserts, `${name}.inserts`);
   if (read.name !== undefined) read.name = text(read.name, `${name}.name`);
   if (read.state !== undefined) read.state = text(read.state, `${name}.state`);
   if (read.usage !== undefined) read.usage = usage(read.usage, `${name}.usage`);
@@ -153,6 +184,9 @@ export const TO_VIEW = {
   turn: { turn: readTurn },
   branched: { after: text, turns: or(list(readTurn), []) },
   rejected: { text, turn: text },
+  draft: { text, files: or(nullable(list(textFile)), null) },
+  completions: { start: whole(0), names: list(text) },
+  previewed: { inserts: list(preview) },
   found: { models: list(hubModel) },
   looked: { info, estimates: list(estimate), refusal: or(nullable(refusal), null) },
   deleted: { freed: whole(0), dry_run: or(flag, false) },
