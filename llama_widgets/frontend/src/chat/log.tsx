@@ -1,8 +1,9 @@
 // The conversation: follows its end unless the reader has scrolled away from it.
 
+import type { AnyModel } from "@anywidget/types";
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useStore } from "../hooks";
-import { COPIED_MS, copy } from "../ui";
+import { onFenceClick } from "./fences";
 import type { ChatSession } from "./session";
 import { Speech } from "./speech";
 import { isBusy } from "./state";
@@ -73,7 +74,7 @@ export function Log({ session, hint }: { session: ChatSession; hint: string }) {
         // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so the keyboard must reach it
         tabIndex={0}
         onScroll={onScroll}
-        onClick={copyCode}
+        onClick={(event) => void onFenceClick(event, session.model as AnyModel)}
       >
         {turns.length === 0 && <p class="lw-empty lw-muted">{hint}</p>}
         {turns.map((turn, index) => (
@@ -96,14 +97,4 @@ export function Log({ session, hint }: { session: ChatSession; hint: string }) {
       <Speech session={session} log={log} />
     </div>
   );
-}
-
-async function copyCode(event: MouseEvent): Promise<void> {
-  const button = event.target instanceof Element && event.target.closest<HTMLButtonElement>(".lw-copy-code");
-  if (!button || !(await copy(button.dataset.copy ?? ""))) return;
-  button.setAttribute("aria-label", "Copy code");
-  button.textContent = "Copied";
-  setTimeout(() => {
-    button.textContent = "Copy code";
-  }, COPIED_MS);
 }

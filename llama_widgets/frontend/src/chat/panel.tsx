@@ -109,7 +109,7 @@ export function ChatPanel({ session, selector }: PanelProps) {
       <Notices notices={gone ? [] : traits.notices} />
       <Alert error={traits.error ?? refused} />
       <div ref={composer}>
-        <Composer session={session} enabled={traits.model !== "" && !gone} />
+        <Composer session={session} enabled={traits.model !== "" && !gone} loadedPath={loadedPath} />
       </div>
       <StatusBar session={session} traits={traits} selectorOpen={open && child !== null} />
     </div>

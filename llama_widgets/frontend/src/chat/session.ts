@@ -2,10 +2,11 @@
 
 import type { AnyModel } from "@anywidget/types";
 import { Parts } from "../markdown/parts";
-import { type ChatTraits, type FromView, INCOMING } from "../messages";
+import { type ChatTraits, type FromView, INCOMING, type ToView } from "../messages";
 import { Store } from "../store";
 import { Transport, watchConnection } from "../transport";
 import { newId, receive } from "../wire";
+import { Drafting } from "./draft";
 import { type ChatAction, type ChatState, INITIAL, isBusy, reduce } from "./state";
 
 /** How long trait and messages may disagree about what is running before the whole is asked for again. */
@@ -19,6 +20,8 @@ export class ChatSession {
   /** What the conversation needs to be drawn in colours. */
   readonly parts: Parts;
   #transport: Transport;
+  #drafting: Drafting;
+  #inquiries = new Map<string, (answer: ToView) => void>();
 
   constructor(model: AnyModel<ChatTraits>, signal: AbortSignal) {
     this.model = model;
@@ -48,6 +51,7 @@ export class ChatSession {
         if (!this.store.state.synced) this.hello();
       },
     });
+    this.#drafting = new Drafting(this.store, (message) => this.#transport.send(message), signal);
     this.hello();
   }
 
@@ -61,8 +65,9 @@ export class ChatSession {
   }
 
   async ask(): Promise<void> {
-    const text = this.store.state.draft;
-    if (text.trim()) await this.#begin({ type: "ask", request_id: newId(), text }, text);
+    const { draft: text, files } = this.store.state;
+    const along = files.length > 0 ? { files: [...files] } : {};
+    if (text.trim()) await this.#begin({ type: "ask", request_id: newId(), text, ...along }, text);
   }
 
   async edit(turn: string, text: string): Promise<void> {
@@ -123,6 +128,15 @@ export class ChatSession {
     this.#transport.send({ type: "rename_conversation", request_id: newId(), conversation, name });
   }
 
+  /** Asks the kernel about what is being written; `null` if it cannot tell. */
+  async inquire<T extends ToView["type"]>(message: FromView, type: T): Promise<Extract<ToView, { type: T }> | null> {
+    const answer = await new Promise<ToView>((resolve) => {
+      this.#inquiries.set(message.request_id, resolve);
+      this.#transport.send(message);
+    });
+    return answer.type === type ? (answer as Extract<ToView, { type: T }>) : null;
+  }
+
   #remove(what: string, message: FromView): void {
     if (!this.free) return;
     this.store.dispatch({ type: "removed", what });
@@ -144,6 +158,16 @@ export class ChatSession {
     }
     if (message.type === "part_code") {
       void this.parts.take(message.name, message.code);
+      return;
+    }
+    if (message.type === "draft") {
+      this.#drafting.take(message);
+      return;
+    }
+    const inquiry = this.#inquiries.get(message.request_id);
+    if (inquiry) {
+      this.#inquiries.delete(message.request_id);
+      inquiry(message);
       return;
     }
     const wasLost = this.store.state.lost;

@@ -1,7 +1,7 @@
 // The conversation as this page knows it: a pure reducer over the kernel's messages and the user's actions.
 // Python owns the truth; a snapshot replaces everything, and what does not fit is dropped, never guessed at.
 
-import type { Failure, ToView, Turn } from "../messages";
+import type { Failure, TextFile, ToView, Turn } from "../messages";
 
 /** An answer that is being made. */
 export interface Live {
@@ -23,8 +23,12 @@ export interface ChatState {
   samples: readonly { at: number; tokens: number }[];
   /** What is in the message box. */
   draft: string;
+  /** Text files that go along with it. */
+  files: readonly TextFile[];
   /** The question that was sent and that the kernel has not echoed yet. */
   pending: { requestId: string; text: string } | null;
+  /** What went along with the last question, should that come back. */
+  sent: { requestId: string; files: readonly TextFile[] };
   stopping: boolean;
   /** What waits because the kernel runs a cell, as far as this page can tell. */
   blocked: "" | "send" | "stop";
@@ -45,6 +49,8 @@ export interface ChatState {
 export type ChatAction =
   | { type: "message"; message: ToView; at: number }
   | { type: "typed"; text: string }
+  | { type: "attached"; files: readonly TextFile[] }
+  | { type: "refused"; failure: Failure }
   | { type: "asked"; requestId: string; text: string }
   | { type: "stopped" }
   | { type: "removed"; what: string }
@@ -59,7 +65,9 @@ export const INITIAL: ChatState = {
   seq: 0,
   samples: [],
   draft: "",
+  files: [],
   pending: null,
+  sent: { requestId: "", files: [] },
   stopping: false,
   blocked: "",
   refused: null,
@@ -79,10 +87,15 @@ export function reduce(state: ChatState, action: ChatAction): ChatState {
       return receive(state, action.message, action.at);
     case "typed":
       return { ...state, draft: action.text };
+    case "attached":
+      return { ...state, files: action.files, refused: null };
+    case "refused":
+      return { ...state, refused: action.failure };
     case "asked":
       return {
         ...state,
         pending: { requestId: action.requestId, text: action.text },
+        sent: { requestId: action.requestId, files: state.files },
         refused: null,
         blocked: "",
         removed: "",
@@ -216,6 +229,7 @@ function takeError(state: ChatState, { request_id, code, message, hint }: Messag
 function takeRejected(state: ChatState, { request_id, text }: Message<"rejected">): ChatState {
   const pending = state.pending?.requestId === request_id ? null : state.pending;
   const next = { ...state, pending, draft: state.draft === "" ? text : state.draft };
+  if (request_id === state.sent.requestId && state.files.length === 0) next.files = state.sent.files;
   return request_id === state.running ? end({ ...next, live: null }) : next;
 }
 
@@ -229,6 +243,7 @@ function answered(state: ChatState, echoes: (requestId: string) => boolean): Par
   return {
     pending: null,
     draft: state.draft === state.pending.text ? "" : state.draft,
+    files: state.draft === state.pending.text && state.files === state.sent.files ? [] : state.files,
     blocked: state.blocked === "send" ? "" : state.blocked,
   };
 }

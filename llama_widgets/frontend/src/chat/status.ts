@@ -24,7 +24,8 @@ export function status(traits: Traits, chat: ChatState): Status {
   if (chat.gone) return { words: GONE, figures: "" };
   if (chat.blocked) return { words: BLOCKED[chat.blocked], figures: "" };
   if (chat.stopping || traits.state === "stopping") return { words: "Stopping…", figures: "" };
-  if (chat.pending) return { words: "Sending…", figures: "" };
+  if (chat.pending)
+    return { words: chat.pending.text.includes("{") ? "Filling in the message…" : "Sending…", figures: "" };
   switch (traits.state) {
     case "loading":
       return { words: "Loading model", figures: loading(traits) };

@@ -5,6 +5,7 @@ import { MarkdownStream } from "../markdown/stream";
 import type { Turn } from "../messages";
 import { Actions } from "./actions";
 import { EditBox } from "./edit";
+import { Filled } from "./filled";
 import type { ChatSession } from "./session";
 import { callText, footer, thoughtsTitle, toolTitle } from "./status";
 
@@ -63,7 +64,9 @@ function Said(props: TurnProps) {
         <EditBox turn={turn} session={session} busy={busy} onClose={() => setEditing(false)} />
       ) : (
         <>
-          <div class="lw-said">{turn.content}</div>
+          <div class="lw-said">
+            <Filled turn={turn} />
+          </div>
           <Actions {...props} onEdit={() => setEditing(true)} />
         </>
       )}

@@ -90,7 +90,7 @@ function isClosed(token: Tokens.Code): boolean {
 }
 
 /** What a reader can do with a finished piece of code; each is a button. */
-export const actions: ((code: string, language: string) => HTMLElement)[] = [copyCode];
+export const actions: ((code: string, language: string) => Node | string)[] = [copyCode];
 
 function copyCode(code: string): HTMLElement {
   const button = element("button", ["Copy code"], "lw-quiet lw-copy-code");

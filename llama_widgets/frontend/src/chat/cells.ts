@@ -1,0 +1,59 @@
+// Puts code into the notebook, where the front end lets a widget do that: JupyterLab and Notebook 7, whose widget manager
+// knows the document. It is feature-detected, as it is documented nowhere.
+
+import type { AnyModel } from "@anywidget/types";
+import { modelId } from "../transport";
+
+interface Cell {
+  getOutputs?(): { data?: Record<string, unknown> }[];
+}
+
+interface Notebook {
+  cells: readonly Cell[];
+  insertCell(index: number, cell: { cell_type: "code"; source: string; metadata: object }): unknown;
+}
+
+const WIDGET = "application/vnd.jupyter.widget-view+json";
+/** Frames until a new cell is drawn; it takes two or three. */
+const FRAMES = 60;
+
+interface Host {
+  context?: { model?: { sharedModel?: Partial<Notebook> } };
+}
+
+function notebookOf(model: AnyModel): Notebook | null {
+  const shared = (model.widget_manager as Host | undefined)?.context?.model?.sharedModel;
+  return shared?.cells && typeof shared.insertCell === "function" ? (shared as Notebook) : null;
+}
+
+/**
+ * Inserts a code cell below the one that shows the widget, and puts the cursor into it: Shift+Enter runs it. Nothing runs
+ * by itself, so that nobody runs what a model wrote without having it before their eyes. Returns whether it could.
+ */
+export async function insertBelow(model: AnyModel, within: Element, code: string): Promise<boolean> {
+  const notebook = notebookOf(model);
+  if (!notebook) return false;
+  const drawn = within.closest("[data-windowed-list-index]");
+  const shown = drawn ? Number(drawn.getAttribute("data-windowed-list-index")) : cellShowing(notebook, model);
+  const index = shown < 0 ? notebook.cells.length : shown + 1;
+  notebook.insertCell(index, { cell_type: "code", source: code, metadata: {} });
+  await focusCell(drawn?.parentElement, index, code);
+  return true;
+}
+
+/** The cell in whose output the widget stands, also where it is shown elsewhere too; -1 if there is none. */
+function cellShowing(notebook: Notebook, model: AnyModel): number {
+  const id = modelId(model);
+  return notebook.cells.findIndex((cell) =>
+    cell.getOutputs?.().some(({ data }) => (data?.[WIDGET] as { model_id?: string } | undefined)?.model_id === id),
+  );
+}
+
+async function focusCell(list: Element | null | undefined, index: number, code: string): Promise<void> {
+  const first = code.split("\n", 1)[0] ?? "";
+  for (let frame = 0; list && frame < FRAMES; frame += 1) {
+    await new Promise(requestAnimationFrame);
+    const editor = list.querySelector<HTMLElement>(`[data-windowed-list-index="${index}"] .cm-content`);
+    if (editor?.textContent?.includes(first)) return editor.focus();
+  }
+}
