@@ -11,7 +11,7 @@ const PICTURE = /^data:image\/(?:png|jpeg|gif|webp|avif);base64,[a-z0-9+/=\s]+$/
 
 export function safeUrl(href: string): string | null {
   try {
-    const url = new URL(href);
+    const url = new URL(encodeURI(href).replaceAll("%25", "%"));
     return LINKS.has(url.protocol) ? url.href : null;
   } catch {
     return null; // relative: it would lead into the notebook server
@@ -191,11 +191,9 @@ function table(token: Tokens.Table): HTMLElement {
       }),
     );
   const head = element("thead", [row(token.header, "th")]);
-  const body = element(
-    "tbody",
-    token.rows.map((cells) => row(cells, "td")),
-  );
-  const scroller = element("div", [element("table", [head, body])], "lw-table");
+  const rows = token.rows.map((cells) => row(cells, "td"));
+  const body = rows.length ? [element("tbody", rows)] : [];
+  const scroller = element("div", [element("table", [head, ...body])], "lw-table");
   scroller.tabIndex = 0;
   return scroller;
 }
@@ -259,7 +257,7 @@ function link(token: Tokens.Link): HTMLElement {
 
 function image(token: Tokens.Image): HTMLElement {
   const address = decode(token.href);
-  const label = decode(token.text) || address;
+  const label = element("span", inline(token)).textContent || address;
   if (PICTURE.test(address)) {
     const made = element("img");
     made.src = address;

@@ -32,11 +32,11 @@ export interface NoteReference extends Tokens.Generic {
 type Links = Record<string, { href: string | null; title: string | null; note?: NoteToken }>;
 type This = { lexer: Lexer };
 
-/** `$$…$$` or `\[…\]` that begins a line and ends one. A blank line ends it, closed or not: then it is no formula. */
+/** `$$…$$` or `\[…\]` on a line of its own, or between two such lines. A blank line ends it, closed or not. */
 const BLOCK =
-  /^ {0,3}(?:\$\$((?:(?!\$\$|\n[ \t]*\n)[\s\S])+)\$\$|\\\[((?:(?!\\\]|\n[ \t]*\n)[\s\S])+)\\\])[ \t]*(?:\n+|$)/;
+  /^ {0,3}(?:\$\$(?=[ \t]*\n|[^\n]*\$\$)((?:(?!\$\$|\n[ \t]*\n)[\s\S])+)\$\$|\\\[(?=[ \t]*\n|[^\n]*\\\])((?:(?!\\\]|\n[ \t]*\n)[\s\S])+)\\\])[ \t]*(?:\n+|$)/;
 /** The same, while its end is not there: its lines are kept together, whatever else they look like. */
-const OPEN_BLOCK = /^ {0,3}(?:\$\$(?![^\n]*\$\$)|\\\[(?![^\n]*\\\]))[\s\S]*?(?:\n(?=[ \t]*\n)|$)/;
+const OPEN_BLOCK = /^ {0,3}(?:\$\$|\\\[)[ \t]*\n[\s\S]*?(?:\n(?=[ \t]*\n)|$)/;
 const BLOCK_START = /\n {0,3}(?:\$\$|\\\[|\[\^[^\]\s]+\]:)/;
 
 const INLINE: [RegExp, display: boolean][] = [
