@@ -31,18 +31,18 @@ export function Menu({ label, items, children = "···" }: MenuProps) {
     if (!open || !menu.current || !button.current) return;
     const closing = new AbortController();
     const { signal } = closing;
-    show(menu.current, button.current);
+    menu.current.showPopover?.(); // over everything, as the panel cuts off what leaves it; not in every host
+    place(menu.current, button.current);
     options(menu.current)[0]?.focus();
     const onOutside = ({ target }: Event) => {
       if (target instanceof Node && (menu.current?.contains(target) || button.current?.contains(target))) return;
       setOpen(false);
     };
     document.addEventListener("pointerdown", onOutside, { signal, capture: true });
-    // It stands over the page and would not follow. What scrolls elsewhere, such as an answer that grows, moves nothing.
-    const onScroll = ({ target }: Event) => {
-      if (target instanceof Node && target.contains(button.current)) setOpen(false);
-    };
-    document.addEventListener("scroll", onScroll, { signal, capture: true });
+    // It stands over the page: where that scrolls below it, it has to follow its button.
+    const follow = () => menu.current && button.current && place(menu.current, button.current);
+    document.addEventListener("scroll", follow, { signal, capture: true });
+    addEventListener("resize", follow, { signal });
     return () => closing.abort();
   }, [open]);
 
@@ -115,9 +115,8 @@ function options(menu: Element): HTMLElement[] {
   return Array.from(menu.querySelectorAll<HTMLElement>('[role="menuitem"]'));
 }
 
-/** Shows it over everything, as the panel cuts off what leaves it, and within the page. */
-function show(menu: HTMLElement, button: HTMLElement): void {
-  menu.showPopover?.(); // not in every host
+/** Puts the menu below its button, or above where there is more room, and within the page. */
+function place(menu: HTMLElement, button: HTMLElement): void {
   const { bottom, right, top } = button.getBoundingClientRect();
   const { width, height } = menu.getBoundingClientRect();
   const above = bottom + GAP_PX + height > innerHeight && top > height;
