@@ -16,9 +16,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FRONTEND = Path(__file__).resolve().parent
-BUNDLES = [
-    FRONTEND.parent / "static" / name for name in ("loader.js", "widgets.js", "widgets.css", "highlight.js", "math.js")
-]
+PARTS = [f"{name}.{kind}" for name in ("highlight", "math") for kind in ("js", "css")]
+BUNDLES = [FRONTEND.parent / "static" / name for name in ("loader.js", "widgets.js", "widgets.css", *PARTS)]
 OLDEST_NODE = (20, 19)
 
 

@@ -131,8 +131,10 @@ class LlamaWidget(anywidget.AnyWidget):
         self.publish(Pong(request_id=message.request_id))
 
     def _on_part(self, message: Part) -> None:
-        code = built(f"{message.name}.js")
-        self.publish(PartCode(request_id=message.request_id, name=message.name, code=code))
+        name = message.name
+        self.publish(
+            PartCode(request_id=message.request_id, name=name, code=built(f"{name}.js"), css=built(f"{name}.css"))
+        )
 
     def _received(self, _widget: object, content: object, _buffers: object) -> None:
         self.handle(content)

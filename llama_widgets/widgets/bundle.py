@@ -43,7 +43,8 @@ class Bundle(ipywidgets.Widget):  # type: ignore[misc] # ipywidgets is untyped
 
     def __init__(self) -> None:
         code, css = built("widgets.js"), built("widgets.css")
-        everything = code + css + "".join(built(f"{name}.js") for name in get_args(PartName))
+        parts = [built(f"{name}.{kind}") for name in get_args(PartName) for kind in ("js", "css")]
+        everything = "".join([code, css, *parts])
         digest = hashlib.sha256(everything.encode()).hexdigest()[:16]
         super().__init__(code=code, css=css, model_id=f"{digest}-{uuid.uuid4().hex}")
 

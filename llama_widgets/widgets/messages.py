@@ -313,11 +313,12 @@ class Pong(Message):
 
 @dataclass(frozen=True, kw_only=True)
 class PartCode(Message):
-    """The code of a part, as a module of JavaScript."""
+    """A part: a module of JavaScript, and its style."""
 
     type = "part_code"
     name: PartName
     code: str
+    css: str
 
 
 @dataclass(frozen=True, kw_only=True)

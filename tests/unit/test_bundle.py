@@ -65,7 +65,7 @@ def test_when_all_is_closed_the_next_widget_brings_the_code_anew() -> None:
 def test_an_id_says_what_code_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def model_id(code: str) -> str:
         (tmp_path / "widgets.js").write_text(code)
-        for name in ("widgets.css", "math.js", "highlight.js"):
+        for name in ("widgets.css", "math.js", "math.css", "highlight.js", "highlight.css"):
             (tmp_path / name).write_text("")
         bundle.built.cache_clear()
         made: str = bundle.Bundle().model_id

@@ -174,7 +174,7 @@ export type Preset = ReturnType<typeof preset>;
 
 export const TO_VIEW = {
   pong: {},
-  part_code: { name: oneOf("highlight", "math"), code: text },
+  part_code: { name: oneOf("highlight", "math"), code: text, css: text },
   snapshot: {
     turns: or(list(readTurn), []),
     running: or(text, ""),

@@ -66,7 +66,7 @@ describe("a part", () => {
     const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
     const { parts } = widget();
     const root = show(CODE, parts);
-    await parts.take("highlight", "");
+    await parts.take({ name: "highlight", code: "", css: ".lw-x {}" });
     expect(warn).toHaveBeenCalledOnce();
     expect(root.querySelector("code")?.textContent).toContain("def f");
   });
@@ -76,8 +76,9 @@ describe("a part", () => {
     URL.revokeObjectURL = () => undefined;
     const { parts } = widget();
     const root = show(CODE, parts);
-    await parts.take("highlight", "");
+    await parts.take({ name: "highlight", code: "", css: ".lw-x {}" });
     expect(root.querySelector("code")?.textContent).toBe("drawn");
+    expect(document.head.querySelector("style")?.textContent).toBe(".lw-x {}");
   });
 });
 

@@ -157,7 +157,7 @@ export class ChatSession {
       return;
     }
     if (message.type === "part_code") {
-      void this.parts.take(message.name, message.code);
+      void this.parts.take(message);
       return;
     }
     if (message.type === "draft") {

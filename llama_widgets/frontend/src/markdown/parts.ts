@@ -52,10 +52,15 @@ export class Parts {
   }
 
   /** Takes a part that the kernel has sent. */
-  async take(name: PartName, code: string): Promise<void> {
+  async take({ name, code, css }: { name: PartName; code: string; css: string }): Promise<void> {
+    if (here[name]) return;
     const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
     try {
-      supply(name, await import(url));
+      const module = await import(url);
+      const style = document.createElement("style");
+      style.textContent = css;
+      document.head.append(style);
+      supply(name, module);
     } catch (error) {
       console.warn(`[llama_widgets] ${name} cannot be used here`, error);
     } finally {
