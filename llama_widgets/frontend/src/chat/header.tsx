@@ -1,5 +1,6 @@
 // What answers, how much of its context is used, and the menu.
 
+import type { Ref } from "preact";
 import { count, roughBytes } from "../format";
 import { Menu, type MenuItem } from "../menu";
 import type { ChatTraits } from "../messages";
@@ -13,9 +14,10 @@ interface HeaderProps {
   gone: boolean;
   menu: readonly MenuItem[];
   onToggle: () => void;
+  settings: { open: boolean; button: Ref<HTMLButtonElement>; onToggle: () => void };
 }
 
-export function Header({ traits, used, open, gone, menu, onToggle }: HeaderProps) {
+export function Header({ traits, used, open, gone, menu, onToggle, settings }: HeaderProps) {
   const { model, state, loaded } = traits;
   const held = gone ? null : loaded;
   const lit = !gone && (loaded || state === "loading" || state === "error");
@@ -33,6 +35,15 @@ export function Header({ traits, used, open, gone, menu, onToggle }: HeaderProps
       )}
       <span class="lw-spring" />
       {held && used !== null && <Context used={used} size={held.n_ctx} />}
+      <button
+        ref={settings.button}
+        type="button"
+        class="lw-quiet"
+        aria-expanded={settings.open}
+        onClick={settings.onToggle}
+      >
+        Settings
+      </button>
       <Menu label="More" items={menu} />
     </div>
   );

@@ -14,6 +14,7 @@ import { Header } from "./header";
 import { Keys } from "./keys";
 import { Log } from "./log";
 import type { ChatSession } from "./session";
+import { SettingsDrawer } from "./settings/drawer";
 import { isBusy } from "./state";
 import { contextUsed, status, statusText } from "./status";
 
@@ -51,7 +52,9 @@ export function ChatPanel({ session, selector }: PanelProps) {
   const [aside, setAside] = useState<"" | "conversations" | "keys">("");
   /** Nothing can be changed now. */
   const fixed = busy || gone;
+  const [settings, setSettings] = useState(false);
   const composer = useRef<HTMLDivElement>(null);
+  const settingsButton = useRef<HTMLButtonElement>(null);
   const root = useRef<HTMLDivElement>(null);
 
   const loadedPath = traits.loaded?.path ?? "";
@@ -95,6 +98,7 @@ export function ChatPanel({ session, selector }: PanelProps) {
           { name: "Keyboard", apart: true, onPick: () => setAside("keys") },
         ]}
         onToggle={() => setOpen(!open)}
+        settings={{ open: settings, button: settingsButton, onToggle: () => setSettings(!settings) }}
       />
       {open && child && (
         <fieldset class="lw-bare lw-drawer" role="none" disabled={gone}>
@@ -105,6 +109,16 @@ export function ChatPanel({ session, selector }: PanelProps) {
         <Conversations session={session} conversations={traits.conversations} busy={fixed} onClose={closeAside} />
       )}
       {aside === "keys" && <Keys onClose={closeAside} />}
+      {settings && (
+        <SettingsDrawer
+          session={session}
+          disabled={gone}
+          onClose={() => {
+            settingsButton.current?.focus();
+            setSettings(false);
+          }}
+        />
+      )}
       <Log session={session} hint={traits.model ? "Ask something." : "Load a model, then ask something."} />
       <Notices notices={gone ? [] : traits.notices} />
       <Alert error={traits.error ?? refused} />

@@ -55,8 +55,12 @@ export class ChatSession {
     this.hello();
   }
 
+  send(message: FromView): void {
+    this.#transport.send(message);
+  }
+
   hello(): void {
-    this.#transport.send({ type: "hello", request_id: newId() });
+    this.send({ type: "hello", request_id: newId() });
   }
 
   /** Whether something can be asked or changed now. */
