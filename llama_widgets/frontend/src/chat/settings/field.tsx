@@ -67,7 +67,7 @@ export function Field({ setting, value, note, configure }: FieldProps) {
     />
   );
   return (
-    <div ref={row} class="lw-setting" data-changed={changed}>
+    <div ref={row} class="lw-setting" data-changed={changed || undefined}>
       <div class="lw-row">
         <label for={id} class="lw-grow">
           {label}

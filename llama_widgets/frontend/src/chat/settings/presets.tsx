@@ -75,7 +75,7 @@ export function PresetBar({ presets, current, ask, onChosen }: PresetBarProps) {
 
   return (
     <>
-      <div class="lw-row lw-presets">
+      <div class="lw-row">
         <label for={id}>Preset</label>
         <select
           ref={select}
@@ -132,7 +132,7 @@ export function PresetBar({ presets, current, ask, onChosen }: PresetBarProps) {
       </div>
       {naming !== null && (
         <form
-          class="lw-row lw-presets"
+          class="lw-row"
           onSubmit={save}
           onKeyDown={(event) => {
             if (event.key !== "Escape" || event.isComposing) return;
