@@ -21,6 +21,7 @@ what to do about it. Where Python has a class for the same thing, the error is t
     │   ├── InsufficientMemoryError (MemoryError)     it needs more memory than is free
     │   └── ContextError                    llama.cpp could not make the context
     ├── PresetError (ValueError)            a preset that is not there, is none, or cannot be saved
+    ├── ConversationError (ValueError)      a kept conversation that is not there, cannot be read, or cannot be written
     ├── DeleteError                         a file that is not ours to delete, or is in use
     ├── GenerationError
     │   ├── ContextOverflowError            the prompt does not fit the context
@@ -164,6 +165,12 @@ class DeleteError(LlamaWidgetsError):
     """A file is not ours to delete, or is in use; nothing was deleted."""
 
     code = "delete"
+
+
+class ConversationError(LlamaWidgetsError, ValueError):
+    """A kept conversation is not there, cannot be read, or cannot be written; no file was changed."""
+
+    code = "conversation"
 
 
 class GenerationError(LlamaWidgetsError):

@@ -79,6 +79,16 @@ class Book:
             self.current = self.conversations[max(at - 1, 0)]
         self.remember(lambda: self.conversations.insert(min(at, len(self.conversations)), gone), of=gone)
 
+    def take(self, other: Book) -> None:
+        """Add the conversations of another book, and open the one that is open there."""
+        mine = {each.id for each in self.conversations}
+        for each in other.conversations:
+            if each.id in mine:
+                each.id = new_id()
+        written = [each for each in self.conversations if len(each.tree) or each.given_name]
+        self.conversations = [*written, *other.conversations]
+        self.current = other.current
+
     def remember(self, bring_back: Callable[[], None], *, of: Conversation | None = None) -> None:
         """Remember how what was just taken away comes back."""
         self._undo = [*self._undo[1 - _UNDO_STEPS :], (of or self.current, bring_back)]

@@ -89,4 +89,7 @@ class ToolResult(Message):
     state: ToolState = "done"
 
 
+CONTENT = (Snapshot, TurnChanged, Branched, BookChanged, Rejected)
+"""Changes of what a conversation holds."""
+
 Change = Snapshot | TurnChanged | Branched | BookChanged | Rejected | ToolCall | ToolResult

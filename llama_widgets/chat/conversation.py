@@ -12,10 +12,11 @@ from ..options import LoadOptions
 from ..requests import new_id
 from ..wire import build
 from ..worker import Worker, shared
-from . import plans
+from . import archive, plans
 from .answer import Answer
 from .asking import Asking
 from .branches import Branches
+from .exporting import Exporting
 from .presets import Presets, settings_of, system_text
 from .record import Record
 from .rounds import Rounds
@@ -23,6 +24,7 @@ from .settings import Settings
 from .turns import read_turns
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..options import GenerationOptions
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     Watcher = Callable[[p.Event | Change], object]
 
 
-class Chat(Asking, Branches, Presets):
+class Chat(Asking, Branches, Exporting, Presets):
     """A conversation with a model.
 
     Parameters
@@ -48,6 +50,8 @@ class Chat(Asking, Branches, Presets):
         another one was.
     worker : Worker, optional
         By default the one that all conversations of this process share.
+    store : path, optional
+        A file such as "chat.json": if it exists, its conversations are gone on with; it is written after each turn.
     **options
         What all questions are asked with, unless one is given its own:
 
@@ -81,6 +85,7 @@ class Chat(Asking, Branches, Presets):
         system: str | None = None,
         messages: Iterable[Mapping[str, Any]] = (),
         worker: Worker | None = None,
+        store: str | os.PathLike[str] | None = None,
         **options: Any,  # noqa: ANN401 - checked by Settings
     ) -> None:
         self._own_worker = worker
@@ -91,6 +96,8 @@ class Chat(Asking, Branches, Presets):
         self.settings = Settings().changed(options)
         self._record = Record(read_turns(messages))
         self._rounds = Rounds(self._record)
+        self._open_store(store)
+        self._begin_store(model=model, system=system, **options)
 
     @property
     def record(self) -> Record:
@@ -284,6 +291,19 @@ class Chat(Asking, Branches, Presets):
         if answer is not None:
             answer.stop()
         return answer is not None
+
+    def to_dict(self, *, flat: bool = False) -> dict[str, Any]:
+        """Return all conversations with their branches and settings as plain data; see ``archive.write``."""
+        with self._record.lock:
+            answer = self._record.answer
+            return archive.write(
+                self._record.book,
+                model=self.model,
+                system=self.system,
+                settings=self.settings,
+                growing=answer.turn.id if answer else "",
+                flat=flat,
+            )
 
     def snapshot(self) -> Snapshot:
         """Return the whole conversation as it stands. ``seq`` is for who sends it to fill in."""

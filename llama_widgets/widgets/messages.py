@@ -301,6 +301,22 @@ class ExportPreset(Message):
     type = "export_preset"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Export(Message):
+    """Make a file of the conversation. Answered by ``exported``."""
+
+    type = "export"
+    format: Literal["markdown", "json", "notebook"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import(Message):
+    """Add the conversations of a file, whose ``text`` this is, and open them."""
+
+    type = "import"
+    text: str
+
+
 # To a view
 
 
@@ -397,6 +413,15 @@ class PresetFile(Message):
     text: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Exported(Message):
+    """A file for the view to save: its name, and what is in it."""
+
+    type = "exported"
+    name: str
+    text: str
+
+
 FROM_VIEW: dict[str, type[Message]] = COMMANDS | table(
     Hello,
     Ping,
@@ -432,6 +457,8 @@ FROM_VIEW: dict[str, type[Message]] = COMMANDS | table(
     DeletePreset,
     ImportPreset,
     ExportPreset,
+    Export,
+    Import,
 )
 TO_VIEW: dict[str, type[Message]] = table(
     Pong,
@@ -449,4 +476,5 @@ TO_VIEW: dict[str, type[Message]] = table(
     SettingsShown,
     Configured,
     PresetFile,
+    Exported,
 )

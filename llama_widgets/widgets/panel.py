@@ -16,10 +16,12 @@ from ..chat.conversation import Chat
 from ..options import LoadOptions
 from .base import Coalesced
 from .drawer import Drawer
+from .keeping import Keeping
 from .selector import ModelName, ModelSelector
 from .writing import Writing
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Mapping
 
     from ..chat.answer import Answer
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from . import messages as m
 
 
-class ChatPanel(Asking, Branches, Drawer):
+class ChatPanel(Asking, Branches, Drawer, Keeping):
     """A conversation with a local model.
 
     With no model named, the panel shows a ``ModelSelector`` first, so that ``lw.ChatPanel()`` alone is enough.
@@ -43,6 +45,8 @@ class ChatPanel(Asking, Branches, Drawer):
         A conversation to go on with.
     worker : Worker, optional
         Who answers; by default the one that all conversations of this process share.
+    store : path, optional
+        A file such as "chat.json": if it exists, its conversations are gone on with; it is written after each turn.
     **traits
         Any of the traits below.
 
@@ -71,6 +75,10 @@ class ChatPanel(Asking, Branches, Drawer):
         What there is to warn of: the model has no template, messages left a full context.
     loaded : dict or None
         The model in memory, if it is this panel's.
+    name : str
+        What tells the panel from others in ``from_notebook``.
+    keep : bool
+        Whether the notebook's file keeps the conversation.
     height : str
         Height of the panel in CSS, such as "480px"; "" grows with the conversation up to a limit.
 
@@ -79,7 +87,7 @@ class ChatPanel(Asking, Branches, Drawer):
     Callbacks on traits that the conversation changes run on the worker's thread and must return soon.
     """
 
-    _arguments = frozenset({"model", "system", "messages", "worker"})
+    _arguments = frozenset({"model", "system", "messages", "worker", "store"})
 
     model = ModelName("", help="The model that answers: a path or a reference.").tag(sync=True)
     height = traitlets.Unicode("", help="Height in CSS; empty grows with the conversation.").tag(sync=True)
@@ -108,10 +116,12 @@ class ChatPanel(Asking, Branches, Drawer):
         system: str | None = None,
         messages: Iterable[Mapping[str, Any]] = (),
         worker: Worker | None = None,
+        store: str | os.PathLike[str] | None = None,
         **traits: Any,  # noqa: ANN401 - checked by the base
     ) -> None:
         self._chat = Chat(model, system=system, messages=messages, worker=worker)
         self._writing = Writing(self._chat, self.submit, self.publish, self.fail)
+        self._open_store(store)
         self._phase = ""  # of the answer in flight; changed under the lock of the conversation only
         self._prefill: dict[str, Any] | None = None
         self._asked = ""  # the request id of the last question
@@ -121,12 +131,14 @@ class ChatPanel(Asking, Branches, Drawer):
         selector = ModelSelector(self._chat.model, worker=worker)
         selector.on_load(self._adopt)
         self.show(selector=selector, messages=self._chat.messages, conversations=self._chat.conversations)
+        self._begin_keeping()
         self._chat.watch(self._hear)  # for good: a panel that is closed while it answers still gets the last words
         self._at_close += (
             self._chat.stop,
             selector.close,
             self._chat.worker.watch(lambda _: self._draw_state()),
         )
+        self._begin_store(model=model, system=system, **traits)
         self._draw_state()
 
     @property

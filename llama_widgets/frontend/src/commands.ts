@@ -142,4 +142,6 @@ export const FROM_VIEW = {
   delete_preset: { name: text },
   import_preset: { file: text, text },
   export_preset: {},
+  export: { format: oneOf("markdown", "json", "notebook") },
+  import: { text },
 };

@@ -193,6 +193,7 @@ export const TO_VIEW = {
   settings: { presets: list(preset), groups: or(list(group), []) },
   configured: {},
   preset_file: { text },
+  exported: { name: text, text },
 };
 
 /** Everything that can arrive in a view. */
