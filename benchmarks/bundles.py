@@ -18,18 +18,25 @@ from tests.kernel.harness import Kernel
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LIMITS_KB = {"widgets.js": 200, "widgets.css": 20, "loader.js": 1, "highlight.js": 120, "math.js": 230}
+LIMITS_KB = {
+    ("widgets.js", "widgets.css"): (200, 70),
+    ("loader.js",): (1, 1),
+    ("highlight.js", "highlight.css"): (120, 40),
+    ("math.js", "math.css"): (230, 70),
+}
+"""Minified, and compressed as well: what a page gets for the first widget is code and style together."""
 PANELS = 50
 
 
 def rows() -> Iterator[Row]:
     """Yield a row per built file, and two for the panels."""
     static = Path(llama_widgets.__file__).parent / "static"
-    for name, limit in LIMITS_KB.items():
-        code = (static / name).read_bytes()
-        size = len(code) / 1000
-        zipped = len(gzip.compress(code)) / 1000
-        yield Row(f"{name}, minified (gzip {zipped:.1f})", "kB", size, limit=f"≤ {limit}", met=size <= limit)
+    for names, limits in LIMITS_KB.items():
+        parts = [(static / name).read_bytes() for name in names]
+        size = sum(map(len, parts)) / 1000
+        zipped = sum(len(gzip.compress(part)) for part in parts) / 1000
+        for kind, value, limit in (("minified", size, limits[0]), ("gzip", zipped, limits[1])):
+            yield Row(f"{' + '.join(names)}, {kind}", "kB", value, limit=f"≤ {limit}", met=value <= limit)
 
     first, *others = _sent()
     whole = sum((static / name).stat().st_size for name in ("widgets.js", "widgets.css")) / 1000
