@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 AXE = Path(llama_widgets.__file__).parent / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 
-THEMES = ["JupyterLab Light", "JupyterLab Dark", "JupyterLab Dark High Contrast"]
+PICTURES = Path(__file__).parent / "screenshots" / "states"
+"""How the panel looked in each of them, for people to look at."""
 
 ANSWER = """
 # Outliers
@@ -111,13 +112,19 @@ def ask(panel: Locator, text: str) -> None:
     message_box(panel).press("Enter")
 
 
-@pytest.mark.parametrize("theme", THEMES)
-def test_axe_finds_nothing(opened: Notebook, theme: str) -> None:
+@pytest.mark.parametrize(
+    ("theme", "width"), [("Light", 1280), ("Dark", 1280), ("Dark High Contrast", 1280), ("Light", 420), ("Dark", 420)]
+)
+def test_axe_finds_nothing(opened: Notebook, theme: str, width: int) -> None:
     page, panel = opened.page, opened.output(0)
-    opened.use_theme(theme)
+    opened.use_theme(f"JupyterLab {theme}")
+    if width < 600:
+        page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
+    page.set_viewport_size({"width": width, "height": 900})
     found: dict[str, list[str]] = {}
 
     def look(state: str) -> None:
+        panel.locator(".lw-panel").screenshot(path=PICTURES / f"{theme} {width} {state}.png".lower().replace(" ", "-"))
         wrong = [*violations(page, ".lw-panel"), *small_targets(panel)]
         if wrong:
             found[state] = wrong

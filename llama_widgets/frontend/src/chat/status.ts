@@ -41,7 +41,10 @@ export function status(traits: Traits, chat: ChatState): Status {
     case "error":
       return { words: traits.error?.message ?? "Something went wrong", figures: "" };
   }
-  if (isBusy(chat) || traits.state === "generating") return { words: "Answering", figures: answering(chat) };
+  if (isBusy(chat) || traits.state === "generating") {
+    const words = chat.live?.thoughts && !chat.live.text ? "Thinking" : "Answering";
+    return { words, figures: answering(chat) };
+  }
   if (traits.loaded) return { words: "Ready", figures: "" };
   return {
     words: traits.model ? "Ready · the model is loaded with the next message" : "Choose a model to start",
