@@ -702,3 +702,50 @@ it("is read out sentence by sentence, and code is only named", async () => {
   await receive(turn("r", "a", "assistant", whole, { stop_reason: "eos" }));
   await spoken("The sky is blue.", "It scatters.\nCode block.", "Done");
 });
+
+describe("files", () => {
+  it("saves what this page has asked for, under the kernel's name for it", async () => {
+    const saved: string[] = [];
+    const blobs: Blob[] = [];
+    URL.createObjectURL = (blob) => {
+      blobs.push(blob as Blob);
+      return "blob:x";
+    };
+    const click = vi.spyOn(HTMLAnchorElement.prototype, "click").mockImplementation(function (this: HTMLAnchorElement) {
+      saved.push(this.download);
+    });
+    await draw();
+    await ask();
+    await pick("Export as Markdown");
+    const asked = model.last("export");
+    expect(asked?.format).toBe("markdown");
+    await receive({ type: "exported", request_id: "another page's", name: "Theirs.md", text: "x" });
+    expect(saved).toEqual([]);
+    await receive({ type: "exported", request_id: asked?.request_id, name: "Why.md", text: "**You**" });
+    expect(saved).toEqual(["Why.md"]);
+    expect(await blobs[0]?.text()).toBe("**You**");
+    click.mockRestore();
+  });
+
+  it("sends a file that was chosen, and refuses one that would break the connection", async () => {
+    let file = new File(["[]"], "chat.json");
+    const click = vi.spyOn(HTMLInputElement.prototype, "click").mockImplementation(function (this: HTMLInputElement) {
+      Object.defineProperty(this, "files", { value: [file] });
+      this.dispatchEvent(new Event("change"));
+    });
+    await draw();
+    await pick("Import JSON");
+    await vi.waitFor(() => expect(model.last("import")?.text).toBe("[]"));
+    file = new File([new Uint8Array(8_000_001)], "large.json");
+    await pick("Import JSON");
+    await vi.waitFor(() => expect(el.querySelector('[role="alert"]')?.textContent).toContain("large.json is larger"));
+    expect(model.sent.filter(({ type }) => type === "import")).toHaveLength(1);
+    click.mockRestore();
+  });
+
+  it("has nothing to export where nothing was said", async () => {
+    await draw();
+    await pick("Export as JSON");
+    expect(model.last("export")).toBeUndefined();
+  });
+});

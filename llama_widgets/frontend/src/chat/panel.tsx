@@ -11,6 +11,7 @@ import { Alert, Bar, Notices, Spoken } from "../ui";
 import { Composer } from "./composer";
 import { Conversations } from "./conversations";
 import { Header } from "./header";
+import { keepingItems } from "./keeping";
 import { Keys } from "./keys";
 import { Log } from "./log";
 import type { ChatSession } from "./session";
@@ -95,6 +96,7 @@ export function ChatPanel({ session, selector }: PanelProps) {
           { name: "Conversations", onPick: () => setAside("conversations") },
           { name: "Clear", disabled: fixed || turns.length === 0, apart: true, onPick: () => session.clear() },
           { name: "Undo", disabled: fixed || !traits.can_undo, onPick: () => session.undo() },
+          ...keepingItems(session, turns.length === 0, fixed),
           { name: "Keyboard", apart: true, onPick: () => setAside("keys") },
         ]}
         onToggle={() => setOpen(!open)}

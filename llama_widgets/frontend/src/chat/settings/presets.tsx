@@ -1,6 +1,7 @@
 // Named settings: choose, save, delete, pass on as a file, take from one.
 
 import { useEffect, useRef, useState } from "preact/hooks";
+import { download } from "../../files";
 import { useUniqueId } from "../../hooks";
 import type { Failure, Preset } from "../../messages";
 import type { Ask } from "../../selector/ask";
@@ -171,12 +172,4 @@ async function read(file: File): Promise<string> {
   } catch {
     return refuse("not UTF-8 text");
   }
-}
-
-function download(name: string, text: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000); // Firefox reads it a moment later
 }
