@@ -36,6 +36,11 @@ class Message:
         """Return the message as it travels: plain data, with its ``type``."""
         return {"type": self.type, **_plain(self)}
 
+    def to_short_dict(self) -> dict[str, Any]:
+        """Return the message without the fields that have their defaults: who reads it fills them in."""
+        default = {f.name for f in fields(self) if getattr(self, f.name) == _default_of(f)}
+        return {key: value for key, value in self.to_dict().items() if key not in default}
+
 
 def param(default: T, low: float | None = None, high: float | None = None) -> T:
     """Declare a number with its range, both ends included; ``decode`` refuses what lies outside."""
@@ -161,6 +166,10 @@ def known(name: str, names: Iterable[str]) -> str:
         return f"Did you mean {close[0]!r}?"
     few = names if len(names) <= _FEW else [*names[:_FEW], "..."]
     return f"Known: {', '.join(few)}."
+
+
+def _default_of(spec: Field[Any]) -> Any:  # noqa: ANN401
+    return spec.default if spec.default_factory is MISSING else spec.default_factory()
 
 
 def _default(spec: Field[Any]) -> str:

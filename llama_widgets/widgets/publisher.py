@@ -1,4 +1,4 @@
-"""Everything that a widget sends goes through here: in order, from one thread, at most 20 times a second.
+"""Everything that a widget sends goes through here: in order, from one thread, tokens at most 20 times a second.
 
 Any thread may put something in; one thread takes it out. So ipywidgets' own state, which is not made for threads, is
 sent by one thread only, and tokens that arrive faster than the eye can follow travel together.
@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..chat.changes import Snapshot
+from ..chat.changes import Snapshot, TurnChanged
 from ..protocol import CompletionChunk
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ class Publisher:
                 )
             else:
                 self._outbox.append(message)
+        if isinstance(message, TurnChanged):
+            self.sent_at = 0.0  # a turn that begins or has ended is what somebody waits for
         _pump.wake(self)
 
     def send_traits(self, names: set[str]) -> None:
@@ -84,7 +86,10 @@ class Publisher:
                 if isinstance(item, set):
                     self._widget.send_traits_now(item)
                 else:
-                    self._widget.send(self._number(item).to_dict())
+                    message = self._number(item)
+                    # Of chunks there are hundreds: what a reader fills in by itself would be a tenth of an answer.
+                    short = isinstance(message, CompletionChunk)
+                    self._widget.send(message.to_short_dict() if short else message.to_dict())
             except Exception:  # the comm may be gone: closed, or the kernel is going down
                 logger.debug("could not send %r", item, exc_info=True)
 
@@ -113,9 +118,10 @@ class _Pump:
 
     def wake(self, publisher: Publisher) -> None:
         with self._changed:
-            if publisher in self._waiting:
-                return
-            self._waiting.append(publisher)
+            if publisher not in self._waiting:
+                self._waiting.append(publisher)
+            elif publisher.sent_at:
+                return  # its time will come
             if self._thread is None or not self._thread.is_alive():  # not alive: something ended it
                 self._thread = threading.Thread(target=self._run, name="llama-widgets-publisher", daemon=True)
                 self._thread.start()

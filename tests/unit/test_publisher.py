@@ -5,11 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from llama_widgets.chat.changes import Snapshot
-from llama_widgets.protocol import CompletionChunk, CompletionDone, Info
+from llama_widgets.chat.changes import Snapshot, TurnChanged
+from llama_widgets.protocol import EVENTS, CompletionChunk, CompletionDone, Info
 from llama_widgets.widgets.publisher import INTERVAL_S, Publisher
+from llama_widgets.wire import decode
+
+if TYPE_CHECKING:
+    import pytest
 
 WAIT_S = 20
 
@@ -144,3 +148,30 @@ def test_joining_loses_no_log_probabilities() -> None:
     publisher.send(replace(chunk("y"), segment="thought", logprobs=[{"token": 3}]))
     assert sink.full.wait(WAIT_S)
     assert [[entry["token"] for entry in item["logprobs"]] for item in sink.sent] == [[0, 1, 2], [3]]
+
+
+def test_a_chunk_leaves_out_what_its_reader_fills_in() -> None:
+    sink = Sink(3)
+    publisher = Publisher(sink)
+    publisher.sent_at = time.monotonic()
+    publisher.send(chunk("text"))
+    publisher.send(replace(chunk("x"), segment="thought"))
+    publisher.send(replace(chunk("y", 3), logprobs=[{"token": 1}]))
+    assert sink.full.wait(WAIT_S)
+    assert sink.sent[0] == {"type": "completion_chunk", "request_id": "g", "seq": 0, "text": "text", "tokens": 1}
+    assert [decode(item, EVENTS) for item in sink.sent] == [
+        replace(chunk("text"), seq=0),
+        replace(chunk("x"), seq=1, segment="thought"),
+        replace(chunk("y", 3), seq=2, logprobs=[{"token": 1}]),
+    ]
+
+
+def test_a_turn_that_has_ended_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llama_widgets.widgets.publisher.INTERVAL_S", 10 * WAIT_S)
+    sink = Sink(2)
+    publisher = Publisher(sink)
+    publisher.sent_at = time.monotonic()
+    publisher.send(chunk("the last word"))
+    publisher.send(TurnChanged(request_id="g", turn={"id": "1"}))
+    assert sink.full.wait(WAIT_S)
+    assert [item["type"] for item in sink.sent] == ["completion_chunk", "turn"]
