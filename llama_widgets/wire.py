@@ -7,6 +7,7 @@ against those declarations, so that a handler never sees a half-right message.
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 import types
 import typing
@@ -85,7 +86,7 @@ def build(cls: type[T], values: dict[str, Any], *, where: str, error: type[Proto
         if name not in declared:
             msg = f"{_shown(name)} is not a field of {where}."
             raise error(msg, known(name, declared))
-    hints = typing.get_type_hints(cls)
+    hints = _hints(typing.cast("Any", cls))
     checked = {}
     for name, spec in declared.items():
         if name in values:
@@ -94,6 +95,11 @@ def build(cls: type[T], values: dict[str, Any], *, where: str, error: type[Proto
             msg = f"{name!r} is missing in {where}."
             raise error(msg, _default(spec))
     return cls(**checked)
+
+
+@functools.cache  # evaluates them as source code, each time anew: a saved conversation has thousands
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def _check(
