@@ -1,14 +1,15 @@
-// The conversation: follows its end unless the reader has scrolled away from it.
+// The conversation: its end first, the rest as soon as there is time; follows its end unless the reader has left it.
 
 import type { AnyModel } from "@anywidget/types";
-import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import type { RefObject } from "preact";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useStore } from "../hooks";
 import { onFenceClick } from "./fences";
 import type { ChatSession } from "./session";
+import { Slice, useSlices, within } from "./slices";
 import { Speech } from "./speech";
 import { isBusy } from "./state";
 import { firstKept } from "./status";
-import { TurnView } from "./turn";
 
 /** So near to the end, in pixels, counts as at the end. */
 const NEAR = 32;
@@ -19,32 +20,14 @@ export function Log({ session, hint }: { session: ChatSession; hint: string }) {
   const liveId = useStore(session.store, (state) => state.live?.id);
   const asked = useStore(session.store, (state) => state.pending?.requestId);
   const log = useRef<HTMLDivElement>(null);
-  const following = useRef(true);
-  const [away, setAway] = useState(false);
+  const { following, away, onScroll, toEnd } = useFollowing(log);
+  const { slices, from } = useSlices(turns, log, following);
 
-  const follow = useCallback(() => {
-    const box = log.current;
-    if (!box) return;
-    if (following.current) box.scrollTop = box.scrollHeight;
-    else setAway(box.scrollHeight - box.scrollTop - box.clientHeight > NEAR);
-  }, []);
-  const onScroll = useCallback(() => {
-    const box = log.current;
-    if (!box) return;
-    following.current = box.scrollHeight - box.scrollTop - box.clientHeight <= NEAR;
-    setAway(!following.current);
-  }, []);
-  const toEnd = () => {
-    following.current = true;
-    setAway(false);
-    follow();
-  };
   const jump = () => {
     toEnd();
     log.current?.focus();
   };
   useLayoutEffect(() => {
-    follow();
     const target = session.focusSoon?.();
     if (!target) return;
     session.focusSoon = null;
@@ -53,14 +36,9 @@ export function Log({ session, hint }: { session: ChatSession; hint: string }) {
   useLayoutEffect(() => {
     if (asked) toEnd(); // who asks wants to see the answer
   }, [asked]);
-  useEffect(() => {
-    // A view is drawn before it is in the page, and its width changes later.
-    const observer = new ResizeObserver(follow);
-    if (log.current) observer.observe(log.current);
-    return () => observer.disconnect();
-  }, []);
 
   const kept = firstKept(turns);
+  const marked = { live: liveId, last: turns.at(-1)?.id, kept: kept === turns[0]?.id ? undefined : kept };
   return (
     <div class="lw-log-frame">
       {/* biome-ignore lint/a11y/useKeyWithClickEvents: takes the clicks of the buttons within, which have their keys */}
@@ -76,18 +54,13 @@ export function Log({ session, hint }: { session: ChatSession; hint: string }) {
         onScroll={onScroll}
         onClick={(event) => void onFenceClick(event, session.model as AnyModel)}
       >
-        {turns.length === 0 && <p class="lw-empty lw-muted">{hint}</p>}
-        {turns.map((turn, index) => (
-          <TurnView
-            key={`${turn.id}${turn.id === liveId}`}
-            turn={turn}
-            session={session}
-            busy={busy}
-            isLast={index === turns.length - 1}
-            isFirstKept={turn.id === kept && index > 0}
-            onDrawn={follow}
-          />
-        ))}
+        <div>
+          {turns.length === 0 && <p class="lw-empty lw-muted">{hint}</p>}
+          {slices.map(
+            (slice, at) =>
+              at >= from && <Slice key={at} turns={slice} session={session} busy={busy} {...within(slice, marked)} />,
+          )}
+        </div>
       </div>
       {away && (
         <button type="button" class="lw-button lw-jump" onClick={jump}>
@@ -97,4 +70,40 @@ export function Log({ session, hint }: { session: ChatSession; hint: string }) {
       <Speech session={session} log={log} />
     </div>
   );
+}
+
+/** Keeps the end in sight while what is in the box grows, until the reader scrolls up. */
+function useFollowing(log: RefObject<HTMLElement | null>) {
+  const following = useRef(true);
+  const top = useRef(0);
+  const [away, setAway] = useState(false);
+  const fromEnd = (box: HTMLElement) => box.scrollHeight - box.scrollTop - box.clientHeight;
+  const follow = () => {
+    const box = log.current;
+    if (!box) return;
+    if (following.current) box.scrollTop = box.scrollHeight;
+    setAway(fromEnd(box) > NEAR);
+  };
+  const onScroll = () => {
+    const box = log.current;
+    if (!box) return;
+    // The browser scrolls too, where something above or below turns out to be higher than it had guessed; but it never
+    // brings what is above into sight.
+    if (fromEnd(box) <= NEAR) following.current = true;
+    else if (box.scrollTop < top.current) following.current = false;
+    top.current = box.scrollTop;
+    setAway(fromEnd(box) > NEAR);
+  };
+  const toEnd = () => {
+    following.current = true;
+    follow();
+  };
+  useEffect(() => {
+    const box = log.current;
+    if (!box) return;
+    const observer = new ResizeObserver(follow);
+    for (const each of [box, ...box.children]) observer.observe(each);
+    return () => observer.disconnect();
+  }, []);
+  return { following, away, onScroll, toEnd };
 }

@@ -17,8 +17,6 @@ interface TurnProps {
   isLast: boolean;
   /** What is above is not told to the model any more. */
   isFirstKept: boolean;
-  /** Called after the text on the screen has changed. */
-  onDrawn: () => void;
 }
 
 export function TurnView(props: TurnProps) {
@@ -43,7 +41,7 @@ function OneTurn(props: TurnProps) {
   return (
     // biome-ignore lint/a11y/useSemanticElements: a fieldset is for form fields
     <div class="lw-turn lw-assistant" role="group" aria-label="Answer" dir="auto" data-turn={turn.id}>
-      {growing ? <Growing session={session} onDrawn={props.onDrawn} /> : <Settled {...props} />}
+      {growing ? <Growing session={session} /> : <Settled {...props} />}
     </div>
   );
 }
@@ -84,13 +82,12 @@ function Tool({ turn }: { turn: Turn }) {
 }
 
 function Settled(props: TurnProps) {
-  const { turn, session, onDrawn } = props;
+  const { turn, session } = props;
   const body = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
     if (!body.current) return;
     body.current.replaceChildren();
     new MarkdownStream(body.current, session.parts).show(turn.content, true);
-    onDrawn();
   }, [turn.content]);
   const figures = footer(turn);
   return (
@@ -116,7 +113,7 @@ function Settled(props: TurnProps) {
   );
 }
 
-function Growing({ session, onDrawn }: { session: ChatSession; onDrawn: () => void }) {
+function Growing({ session }: { session: ChatSession }) {
   const body = useRef<HTMLDivElement>(null);
   const thoughts = useRef<HTMLDetailsElement>(null);
   useLayoutEffect(() => {
@@ -132,7 +129,6 @@ function Growing({ session, onDrawn }: { session: ChatSession; onDrawn: () => vo
         title.textContent = live.text ? "Thoughts" : "Thinking…";
         box.textContent = live.thoughts;
       }
-      onDrawn();
     };
     draw();
     return session.store.subscribe(draw);
