@@ -120,8 +120,8 @@ class Chat(Asking, Branches, Exporting, Presets):
     @model.setter
     def model(self, model: object) -> None:
         name = model_text(model)
-        if self._load_options is not None and name != self._model:
-            self._load_options = replace(self._load_options, lora=[], chat_template=None)
+        if self._load_options is not None:
+            self._load_options = self.load_options_for(name)
         self._model = name
 
     @property
@@ -149,6 +149,11 @@ class Chat(Asking, Branches, Exporting, Presets):
     @load_options.setter
     def load_options(self, options: LoadOptions | Mapping[str, Any] | None) -> None:
         self._load_options = options if isinstance(options, (LoadOptions, type(None))) else _load_options(options)
+
+    def load_options_for(self, model: str) -> LoadOptions:
+        """Return what a model would be loaded with, if it were that of this conversation."""
+        options = self._load_options or LoadOptions()
+        return options if model == self._model else replace(options, lora=[], chat_template=None)
 
     @property
     def messages(self) -> list[dict[str, Any]]:

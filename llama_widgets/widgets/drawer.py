@@ -13,7 +13,7 @@ from .messages import Configured, PresetFile, SettingsShown
 from .traits import SETTINGS, TRAITS, AnswerTraits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ..wire import Message
     from .messages import ApplyPreset, Configure, DeletePreset, ExportPreset, ImportPreset, SavePreset, ShowSettings
@@ -32,8 +32,7 @@ class Drawer(AnswerTraits, presets.Presets, LlamaWidget):
     def set_state(self, sync_data: dict[str, Any]) -> None:
         """Take what a page sets by itself: the views do not, but ``jslink`` does."""
         try:
-            for name in sync_data.keys() & set(SETTINGS):
-                self._check(name, sync_data[name])
+            self._checked({name: sync_data[name] for name in sync_data.keys() & set(SETTINGS)})
         except ParameterError as error:
             self.fail(error_event("", error))
             self.send_state(set(sync_data) & set(self.keys))
@@ -45,14 +44,22 @@ class Drawer(AnswerTraits, presets.Presets, LlamaWidget):
 
     def _on_configure(self, message: Configure) -> None:
         try:
-            self.configure(**message.options)
+            self._set(message.options)
         except LlamaWidgetsError as error:
             self.publish(error_event(message.request_id, error))
         else:
             self.publish(Configured(request_id=message.request_id))
 
+    def _set(self, options: Mapping[str, Any]) -> None:
+        """Do as ``configure`` does, but let no observer of the user's stand in the way."""
+        values = self._checked(options)
+        if objects := values.keys() - set(self.keys):
+            msg = f"{min(objects)!r} can be set from Python only."
+            raise ParameterError(msg)
+        self.show(**values)
+
     def _on_apply_preset(self, message: ApplyPreset) -> None:
-        self._aside(message, lambda: self.apply_preset(message.name))
+        self._aside(message, lambda: self._set(presets.read(message.name)))
 
     def _on_save_preset(self, message: SavePreset) -> None:
         self._aside(message, lambda: self.save_preset(message.name))
@@ -64,7 +71,7 @@ class Drawer(AnswerTraits, presets.Presets, LlamaWidget):
         def take() -> None:
             values = presets.parse(message.text, message.file)
             presets.add(message.file.removesuffix(".json"), values)
-            self.configure(**values)
+            self._set(values)
 
         self._aside(message, take)
 

@@ -129,6 +129,7 @@ class ChatPanel(Asking, Branches, Drawer, Keeping):
         self._draw_state = Coalesced(self._show_state)
         super().__init__(**traits, model=self._chat.model, system=system)
         selector = ModelSelector(self._chat.model, worker=worker)
+        selector.load_with(self._chat.load_options_for)
         selector.on_load(self._adopt)
         self.show(selector=selector, messages=self._chat.messages, conversations=self._chat.conversations)
         self._begin_keeping()

@@ -82,6 +82,7 @@ class ModelSelector(Browsing):
         super().__init__(value=value, folder=_folder_text(folder), **traits)
         self._own_worker = worker
         self._load_callbacks: list[Callable[[str], None]] = []
+        self._options_of: Callable[[str], LoadOptions] = lambda _: LoadOptions()
         self._draw_model = Coalesced(self._show_model)
         self._draw_models = Coalesced(self._show_models)
         self._at_close.append(self.worker.watch(lambda _: self._draw_model()))
@@ -107,6 +108,10 @@ class ModelSelector(Browsing):
     def unload(self) -> None:
         """Free the model in memory."""
         self._on_unload_model(p.UnloadModel(request_id=new_id()))
+
+    def load_with(self, options: Callable[[str], LoadOptions]) -> None:
+        """Ask ``options`` what to load a model with that is picked in the page."""
+        self._options_of = options
 
     def on_load(self, callback: Callable[[str], None]) -> None:
         """Call ``callback`` with the model's name each time one was loaded from here."""
@@ -177,7 +182,7 @@ class ModelSelector(Browsing):
         aside(look)
 
     def _on_load_model(self, message: p.LoadModel) -> None:
-        self._submit_load(message)
+        self._submit_load(replace(message, options=self._options_of(message.model)))
 
     def _on_unload_model(self, message: p.UnloadModel) -> None:
         self.show(error=None)
@@ -186,7 +191,7 @@ class ModelSelector(Browsing):
     def _on_download_model(self, message: p.DownloadModel) -> None:
         # The browser cannot see that there is such a file.
         if not message.model.startswith((".", "/", "~")) and parse(message.model).path is not None:
-            self._submit_load(p.LoadModel(request_id=message.request_id, model=message.model))
+            self._on_load_model(p.LoadModel(request_id=message.request_id, model=message.model))
             return
         self.show(error=None)
         self.worker.submit(message, self._hear_download)

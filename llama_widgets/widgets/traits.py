@@ -15,6 +15,8 @@ from ..options import LoadOptions
 from ..wire import build, known
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..chat.conversation import Chat
 
 _DEFAULTS = Settings()
@@ -129,11 +131,12 @@ class AnswerTraits(traitlets.HasTraits):
         ParameterError
             If one is unknown, of the wrong type or out of range.
         """
-        values = {TRAITS.get(name, name): value for name, value in options.items()}
-        for name, value in values.items():
-            self._check(name, value)
-        for name, value in values.items():
+        for name, value in self._checked(options).items():
             setattr(self, name, value)
+
+    def _checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the traits that ``options`` are, when all of them can be set."""
+        return {(trait := TRAITS.get(name, name)): self._check(trait, value) for name, value in options.items()}
 
     def _check(self, name: str, value: Any) -> Any:  # noqa: ANN401 - an option of any type
         """Return the value that the trait gets."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,6 +150,17 @@ def test_axe_finds_nothing(opened: Notebook, theme: str, width: int) -> None:
         panel.get_by_role("menuitem", name=drawer).click()
         look(drawer)
         page.keyboard.press("Escape")
+    panel.get_by_role("button", name="Settings").click()
+    temperature = panel.get_by_role("textbox", name="Temperature")
+    temperature.fill("9")
+    temperature.press("Enter")
+    expect(temperature).to_have_accessible_description(re.compile("between 0 and 5"))
+    for heading in panel.locator("summary").all():
+        if not heading.evaluate("heading => heading.parentElement.open"):
+            heading.click()
+    panel.get_by_role("button", name="Save as").click()
+    look("settings")
+    panel.get_by_role("button", name="Settings").click()
     ask(panel, "slow")
     expect(panel.get_by_text("Beginning")).to_be_visible()
     look("answering")

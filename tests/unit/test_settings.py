@@ -187,6 +187,42 @@ def test_what_the_drawer_cannot_set_is_told_to_it_alone(
     assert not panel.error
 
 
+def test_the_page_cannot_take_away_who_confirms_calls(make: Callable[..., lw.ChatPanel]) -> None:
+    panel = make(confirm=lambda *_: False)
+    for option, value in (("confirm", None), ("tools", [])):
+        answer = said(panel, {"type": "configure", "options": {option: value}})
+        assert isinstance(answer, p.Error)
+        assert "from Python only" in answer.message
+    panel.set_state({"confirm": None})
+    assert panel.confirm is not None
+    assert panel._chat.settings.confirm is not None
+
+
+def test_an_observer_that_fails_stands_in_no_ones_way(
+    make: Callable[..., lw.ChatPanel], caplog: pytest.LogCaptureFixture
+) -> None:
+    panel = make()
+
+    def fail(_: object) -> None:
+        msg = "the observer's own"
+        raise RuntimeError(msg)
+
+    panel.observe(fail, ["temperature", "top_k"])
+    answer = said(panel, {"type": "configure", "options": {"temperature": 0.2, "top_k": 3}})
+    assert answer.type == "configured"
+    assert (panel._chat.options.temperature, panel._chat.options.top_k) == (0.2, 3)
+    assert "the observer's own" in caplog.text
+
+
+def test_a_model_that_is_picked_is_loaded_with_the_context_that_is_set(make: Callable[..., lw.ChatPanel]) -> None:
+    panel = make(n_ctx=512)
+    assert panel.selector is not None
+    panel.selector.handle({"type": "load_model", "request_id": "l", "model": "b.gguf"})
+    until(lambda: (panel.loaded or {}).get("path") == "b.gguf", "the model")
+    assert (panel.model, panel.stale) == ("b.gguf", False)
+    assert panel._chat.worker.is_loaded("b.gguf", panel._chat.load_options)
+
+
 def test_a_panel_says_when_its_model_will_be_loaded_anew(make: Callable[..., lw.ChatPanel]) -> None:
     panel = make()
     stale: list[bool] = []

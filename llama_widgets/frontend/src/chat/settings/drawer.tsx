@@ -69,11 +69,16 @@ function Sheet({ model, groups, presets, ask }: SheetProps) {
   const configure = (options: Record<string, unknown>) => ask({ type: "configure", request_id: newId(), options });
   const changed = all.filter(({ name, default: usual }) => !same(values[name], usual));
   const current = matching(presets, values, chosen);
-  const resetAll = () =>
-    void configure(Object.fromEntries(changed.map(({ name, default: usual }) => [name, usual]))).catch(() => {});
+  const resetAll = () => configure(Object.fromEntries(changed.map(({ name, default: usual }) => [name, usual])));
   return (
     <>
-      <PresetBar presets={presets} current={current} ask={ask} onChosen={setChosen} />
+      <PresetBar
+        presets={presets}
+        current={current}
+        ask={ask}
+        onChosen={setChosen}
+        resetAll={changed.length > 0 ? resetAll : undefined}
+      />
       {groups.map(({ title, settings }) => {
         const fields = settings.map((setting) => (
           <Field
@@ -100,9 +105,6 @@ function Sheet({ model, groups, presets, ask }: SheetProps) {
           </details>
         );
       })}
-      <button type="button" class="lw-quiet" disabled={changed.length === 0} onClick={resetAll}>
-        Reset all
-      </button>
     </>
   );
 }

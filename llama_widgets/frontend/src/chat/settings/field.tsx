@@ -89,6 +89,7 @@ export function Field({ setting, value, note, configure }: FieldProps) {
           <input
             type="range"
             aria-label={label}
+            aria-describedby={common["aria-describedby"]}
             min={setting.low ?? 0}
             max={setting.high ?? 1}
             step={step}

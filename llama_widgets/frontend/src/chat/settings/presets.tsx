@@ -17,9 +17,11 @@ interface PresetBarProps {
   current: Preset | undefined;
   ask: Ask;
   onChosen: (name: string) => void;
+  /** Missing where there is nothing to reset. */
+  resetAll: (() => Promise<unknown>) | undefined;
 }
 
-export function PresetBar({ presets, current, ask, onChosen }: PresetBarProps) {
+export function PresetBar({ presets, current, ask, onChosen, resetAll }: PresetBarProps) {
   const id = useUniqueId();
   const [naming, setNaming] = useState<string | null>(null);
   const [failure, setFailure] = useState<Failure | null>(null);
@@ -118,6 +120,10 @@ export function PresetBar({ presets, current, ask, onChosen }: PresetBarProps) {
         </button>
         <button type="button" class="lw-quiet" onClick={() => chooser.current?.click()}>
           Import
+        </button>
+        <span class="lw-spring" />
+        <button type="button" class="lw-quiet" disabled={!resetAll} onClick={() => resetAll && attempt(resetAll)}>
+          Reset all
         </button>
         <input
           ref={chooser}
