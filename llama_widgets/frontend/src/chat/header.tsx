@@ -29,7 +29,7 @@ export function Header({ traits, used, open, gone, menu, onToggle, settings }: H
         <span class="lw-ellipsis">{name || "Choose a model"}</span>
       </button>
       {held && (
-        <span class="lw-muted lw-small lw-ellipsis lw-facts">
+        <span class="lw-muted lw-small lw-ellipsis lw-held">
           {roughBytes(held.memory)} in memory{used === null && ` · ${count(held.n_ctx)} tokens`}
         </span>
       )}
