@@ -227,7 +227,7 @@ def test_presets_are_saved_chosen_passed_on_and_deleted(notebook: Open, tmp_path
     download.value.save_as(path)
     assert json.loads(path.read_text(encoding="utf-8"))["system"] == "You are terse."
 
-    button(panel, "Delete").click()
+    button(panel, "Delete preset").click()
     expect(preset.get_by_role("option", name="terse")).to_have_count(0)
     button(panel, "Reset all").click()
     expect(preset).to_have_value("Balanced")
@@ -245,7 +245,7 @@ def test_presets_are_saved_chosen_passed_on_and_deleted(notebook: Open, tmp_path
         button(panel, "Import").click()
     chooser.value.set_files(path)
     expect(panel.get_by_role("alert")).to_contain_text("shared.json is not a preset: A preset cannot set 'temprature'.")
-    button(panel, "Delete").click()
+    button(panel, "Delete preset").click()
     expect(preset.get_by_role("option", name="shared")).to_have_count(0)
 
 

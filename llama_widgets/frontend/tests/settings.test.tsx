@@ -246,7 +246,7 @@ describe("presets", () => {
   it("are chosen, and the one in effect is shown", async () => {
     const select = named("Preset");
     expect(select.value).toBe("Usual");
-    expect(button("Delete").disabled).toBe(true);
+    expect(button("Delete preset").disabled).toBe(true);
     select.value = "Cold";
     select.dispatchEvent(new Event("change", { bubbles: true }));
     await settled();
@@ -271,7 +271,7 @@ describe("presets", () => {
     model.change({ temperature: 0, max_tokens: 5 });
     await receive({ type: "settings", request_id: model.last("save_preset")?.request_id, presets: PRESETS });
     expect([named("Preset").value, button("Replace")]).toEqual(["mine", undefined]);
-    await click("Delete");
+    await click("Delete preset");
     expect(model.last("delete_preset")).toMatchObject({ name: "mine" });
     await receive({ type: "settings", request_id: "another view's", presets: PRESETS.slice(0, 2) });
     expect(named("Preset").textContent).toBe("ColdUsual");

@@ -110,6 +110,7 @@ export function PresetBar({ presets, current, ask, onChosen, resetAll }: PresetB
         <button
           type="button"
           class="lw-quiet"
+          aria-label="Delete preset"
           disabled={!current || current.built_in}
           onClick={() => current && remove(current.name)}
         >
