@@ -19,10 +19,11 @@ from benchmarks import (
     kernel,
     listing,
     memory,
+    opening,
     stop,
+    streaming,
     together,
     turns,
-    wire,
 )
 
 PARTS = {
@@ -36,7 +37,11 @@ PARTS = {
     "listing": listing.rows,
     "estimates": estimates.rows,
     "downloads": downloads.rows,
-    "wire": wire.rows,
+    "streaming": streaming.rows,
+    "panel": streaming.panel,
+    "words": streaming.words,
+    "typing": streaming.typing,
+    "opening": opening.rows,
     "stop": stop.rows,
     "bundles": bundles.rows,
 }

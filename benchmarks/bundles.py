@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import llama_widgets
+from benchmarks.environments import kernelspec
 from benchmarks.table import Row
-from benchmarks.wire import kernelspec
 from tests.kernel.harness import Kernel
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.environments import kernelspec
 from benchmarks.subjects import subjects
 from benchmarks.table import Row
-from benchmarks.wire import kernelspec
 from tests.kernel.harness import Kernel
 
 if TYPE_CHECKING:

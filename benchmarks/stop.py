@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.environments import kernelspec
 from benchmarks.table import Row
-from benchmarks.wire import kernelspec
 from tests.browser.lab import Lab, Notebook, chromium
 
 if TYPE_CHECKING:

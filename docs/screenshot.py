@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from benchmarks.wire import kernelspec
+from benchmarks.environments import kernelspec
 from tests.browser.lab import Lab, Notebook, chromium
 
 CELL = "import llama_widgets as lw\n\nlw.ChatPanel(lw.models()[0], temperature=0)"
