@@ -4,7 +4,6 @@ import { lex } from "../src/markdown/grammar";
 import { MarkdownStream } from "../src/markdown/stream";
 
 export interface Example {
-  number: number;
   markdown: string;
   html: string;
 }
@@ -21,10 +20,29 @@ export const CLASSES = {
   mathematics: "backslashes before brackets delimit formulas, as models use them",
 } as const;
 
+/** How many examples there are of each class. */
+export const EXPECTED: Record<"CommonMark" | "GitHub", Record<keyof typeof CLASSES, number>> = {
+  CommonMark: { same: 457, addresses: 96, pictures: 22, html: 72, autolinks: 4, mathematics: 1 },
+  GitHub: { same: 482, addresses: 97, pictures: 22, html: 71, autolinks: 4, mathematics: 1 },
+};
+
+/** Counts the examples of each class, and collects those that are in none. */
+export function judgeAll(examples: readonly Example[]): { counts: Record<string, number>; failed: object[] } {
+  const counts: Record<string, number> = {};
+  const failed: object[] = [];
+  for (const example of examples) {
+    const verdict = judge(example);
+    if (typeof verdict === "string") counts[verdict] = (counts[verdict] ?? 0) + 1;
+    else failed.push({ ...example, ...verdict });
+  }
+  return { counts, failed };
+}
+
 const AUTOLINKS = /^(?:< ?)?https?:\/\/|^[\w.]+@[\w.]+\s*$/;
 
 /** Returns the class of an example, or what we make of it and what should be. */
-export function judge({ markdown, html }: Example): keyof typeof CLASSES | { got: string; wanted: string } {
+function judge(example: Example): keyof typeof CLASSES | { got: string; wanted: string } {
+  const [markdown, html] = [tabs(example.markdown), tabs(example.html)];
   const root = document.createElement("div");
   new MarkdownStream(root).show(markdown, true);
   const text = squeezed(root.textContent ?? "");
@@ -40,6 +58,11 @@ export function judge({ markdown, html }: Example): keyof typeof CLASSES | { got
   if ([...tokensOf(lex(markdown), "math")].length) return "mathematics";
   if (AUTOLINKS.test(markdown)) return "autolinks";
   return { got, wanted: exact };
+}
+
+/** The specifications write a tab as an arrow. */
+function tabs(text: string): string {
+  return text.replaceAll("→", "\t");
 }
 
 function squeezed(text: string): string {
