@@ -91,6 +91,9 @@ function close(leaf: Token | undefined, line: string): void {
 /** So much of a line is held back at most. */
 const PATIENCE = 300;
 
+/** More signs that are open are no emphasis, and take long to look through. */
+const DEEPEST = 10;
+
 interface Delimiters {
   sign: string;
   count: number;
@@ -108,7 +111,7 @@ export function closed(line: string): string {
       shown = shown.slice(0, last.end - last.count);
       open.pop();
     }
-    if (!open.length) return shown + more;
+    if (!open.length || open.length > DEEPEST) return shown + more;
     return (
       (more ? shown + more : shown.trimEnd()) + open.reduceRight((all, { sign, count }) => all + sign.repeat(count), "")
     );
