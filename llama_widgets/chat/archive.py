@@ -156,10 +156,10 @@ def shareable(model: str) -> str:
 
 def _plain(source: object) -> Any:  # noqa: ANN401 - whatever JSON holds
     """Return what ``source`` holds, if it is no deeper and no larger than it may be."""
-    if isinstance(source, (bytes, bytearray)):
-        source = _decoded(bytes(source))
     if isinstance(source, os.PathLike) or (isinstance(source, str) and not _JSON.match(source)):
         source = load(source)
+    elif isinstance(source, (bytes, bytearray)):  # never a path
+        source = _decoded(bytes(source))
     if isinstance(source, str):
         if len(source) > LARGEST:
             raise _refusal("It is too large.")

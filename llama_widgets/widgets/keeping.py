@@ -11,6 +11,7 @@ from ..chat import archive
 from ..chat.changes import CONTENT
 from ..chat.exporting import Exporting
 from ..errors import ConversationError
+from ..protocol import CompletionDone, Error
 from ..requests import error_event
 from . import notebooks
 from .base import LlamaWidget, aside
@@ -104,7 +105,8 @@ class Keeping(Exporting, LlamaWidget):
         self._chat.watch(self._keep_change)
 
     def _keep_change(self, change: p.Event | Change) -> None:
-        if isinstance(change, CONTENT):
+        # Not while an answer is made: the question would be written again with it.
+        if isinstance(change, (*CONTENT, CompletionDone, Error)) and not self._chat.busy:
             self._kept.changed()
 
     @traitlets.observe("name", "keep")
@@ -143,7 +145,7 @@ class Keeping(Exporting, LlamaWidget):
     def _on_import(self, message: Import) -> None:
         def act() -> None:
             try:
-                self.import_json(message.text)
+                self.import_json(message.text.encode(errors="replace"))  # as text, it could be the path of a file here
             except Exception as error:  # noqa: BLE001 - shown in the widget
                 self.fail(error_event(message.request_id, error))
 

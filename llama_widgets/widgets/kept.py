@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MIME = "application/vnd.llama-widgets+json"
 STEPS = (262_144, 65_536, 16_384)
 """Each output but the first begins at the last multiple of so many characters."""
-_PAUSE_S = 0.5
+_PAUSE_S = 0.1
 _QUICK = 65_536
 """Characters whose transcript is made at once, when the panel is displayed; of more, when there is time."""
 

@@ -23,6 +23,7 @@ from llama_widgets.chat.turns import Turn, read_turns
 from llama_widgets.engines.scripted import ScriptedEngine, Thought, ToolCalls
 from llama_widgets.errors import ConversationError
 from llama_widgets.worker import Worker
+from tests.unit.conftest import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -323,6 +324,19 @@ def test_an_import_adds_and_loses_nothing(worker: Callable[..., Worker]) -> None
     with pytest.raises(ConversationError):
         panel.import_json("{}")
     assert len(panel.conversations) == 4
+
+
+def test_a_view_cannot_name_a_file(worker: Callable[..., Worker], tmp_path: Path) -> None:
+    (tmp_path / "secret.json").write_text('[{"role": "user", "content": "secret"}]')
+    panel = lw.ChatPanel("a.gguf", worker=worker())
+    for text in (str(tmp_path / "secret.json"), "\ud800"):
+        panel.handle({"type": "import", "request_id": "i", "text": text})
+        until(lambda: panel.error is not None)
+        assert panel.error["code"] == "conversation"
+        assert "secret" not in str(panel.error)
+        panel.show(error=None)
+    panel.handle({"type": "import", "request_id": "j", "text": '[{"role": "user", "content": "mine"}]'})
+    until(lambda: [message["content"] for message in panel.messages] == ["mine"])
 
 
 class _Tags(HTMLParser):
