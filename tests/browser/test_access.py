@@ -132,7 +132,7 @@ def test_axe_finds_nothing(opened: Notebook, theme: str, width: int) -> None:
 
     look("empty")
     ask(panel, "all")
-    expect(panel.locator("math")).to_be_visible()
+    expect(panel.get_by_role("log").locator("math")).to_be_visible()
     expect(panel.get_by_role("button", name="Send")).to_be_visible()
     look("answered")
     panel.get_by_role("button", name="Regenerate").last.click()
