@@ -35,13 +35,14 @@ class Later:
         self._thread: threading.Thread | None = None
         _all.add(self)
 
-    def __call__(self) -> None:
-        """See that it is done; return at once."""
+    def __call__(self, delay: float | None = None) -> None:
+        """See that it is done, after ``delay`` if it is not already to be done; return at once."""
         with self._lock:
             self._wanted = True
             if self._thread is None or not self._thread.is_alive():
                 self._hurry.clear()
-                self._thread = threading.Thread(target=self._run, name="llama-widgets-later", daemon=True)
+                wait = self._delay if delay is None else delay
+                self._thread = threading.Thread(target=self._run, args=[wait], name="llama-widgets-later", daemon=True)
                 self._thread.start()
 
     def flush(self) -> None:
@@ -50,9 +51,9 @@ class Later:
         while self._act():
             pass
 
-    def _run(self) -> None:
+    def _run(self, wait: float) -> None:
         while True:
-            self._hurry.wait(self._delay)
+            self._hurry.wait(wait)
             self._act()
             with self._lock:
                 if not self._wanted:

@@ -27,6 +27,8 @@ MIME = "application/vnd.llama-widgets+json"
 STEPS = (262_144, 65_536, 16_384)
 """Each output but the first begins at the last multiple of so many characters."""
 _PAUSE_S = 0.1
+_LEISURE_S = 5.0
+"""When a long conversation is shown, the page and the kernel draw the panel first."""
 _QUICK = 65_536
 """Characters whose transcript is made at once, when the panel is displayed; of more, when there is time."""
 
@@ -72,7 +74,7 @@ class Kept:
         for display, data in zip(self._displays, outputs, strict=True):
             self._publish(data, {}, transient={"display_id": display})
         if not self._quick:
-            self._soon()
+            self._soon(_LEISURE_S)
 
     def changed(self) -> None:
         """See that the outputs say what is so now, if there are any; return at once."""
