@@ -82,7 +82,7 @@ class LlamaWidget(anywidget.AnyWidget):
         self._publisher.send_traits(names)
 
     def send_traits_now(self, names: set[str]) -> None:
-        """Send these traits' values. Called by the publisher's thread only."""
+        """Send these traits' values. Called by the publisher only."""
         super().send_state(names)
 
     def publish(self, message: Message) -> None:
@@ -102,6 +102,8 @@ class LlamaWidget(anywidget.AnyWidget):
             handler(message)
         except Exception as error:  # noqa: BLE001 - shown in the widget; raised, it would be printed into some cell
             self.fail(error_event(request_id if isinstance(request_id, str) else "", error))
+        if self._publisher is not None:
+            self._publisher.flush()  # from this thread: Colab shows only what is sent while a message is handled
 
     def show(self, **values: object) -> None:
         """Set traits that only the kernel writes.

@@ -274,6 +274,8 @@ class ChatPanel(Asking, Branches, Drawer, Keeping):
     def _on_hello(self, message: m.Hello) -> None:
         self._chat.with_lock(lambda: self.publish(replace(self._chat.snapshot(), request_id=message.request_id)))
         self._writing.show(message.request_id)
+        # Of these too, some may not have arrived.
+        self.send_state({"state", "running", "loaded", "progress", "notices", "error"})
 
     def _on_ask(self, message: m.Ask) -> None:
         self._writing.ask(message)

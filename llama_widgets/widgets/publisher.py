@@ -1,7 +1,8 @@
-"""Everything that a widget sends goes through here: in order, from one thread, tokens at most 20 times a second.
+"""Everything that a widget sends goes through here: in order, one thread at a time, tokens at most 20 times a second.
 
-Any thread may put something in; one thread takes it out. So ipywidgets' own state, which is not made for threads, is
-sent by one thread only, and tokens that arrive faster than the eye can follow travel together.
+Any thread may put something in; one thread takes it out, and whoever handles a message of a view when it is done. So
+ipywidgets' own state, which is not made for threads, is sent by one at a time, and tokens that arrive faster than the
+eye can follow travel together.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Publisher:
     def __init__(self, widget: Sender) -> None:
         self._widget = widget
         self._lock = threading.Lock()
+        self._sending = threading.Lock()
         self._outbox: list[Message | set[str]] = []
         self._numbered = ""
         self._seq = 0
@@ -63,6 +65,8 @@ class Publisher:
                     last, text=last.text + message.text, tokens=message.tokens, logprobs=logprobs
                 )
             else:
+                if isinstance(message, Snapshot):  # it holds what these say
+                    self._outbox = [item for item in self._outbox if not isinstance(item, CompletionChunk)]
                 self._outbox.append(message)
         if isinstance(message, TurnChanged):
             self.sent_at = 0.0  # a turn that begins or has ended is what somebody waits for
@@ -78,20 +82,21 @@ class Publisher:
         _pump.wake(self)
 
     def flush(self) -> None:
-        """Send what is there. Called by the one thread that sends."""
-        with self._lock:
-            outbox, self._outbox = self._outbox, []
-        for item in outbox:
-            try:
-                if isinstance(item, set):
-                    self._widget.send_traits_now(item)
-                else:
-                    message = self._number(item)
-                    # Of chunks there are hundreds: what a reader fills in by itself would be a tenth of an answer.
-                    short = isinstance(message, CompletionChunk)
-                    self._widget.send(message.to_short_dict() if short else message.to_dict())
-            except Exception:  # the comm may be gone: closed, or the kernel is going down
-                logger.debug("could not send %r", item, exc_info=True)
+        """Send what is there, from this thread."""
+        with self._sending:
+            with self._lock:
+                outbox, self._outbox = self._outbox, []
+            for item in outbox:
+                try:
+                    if isinstance(item, set):
+                        self._widget.send_traits_now(item)
+                    else:
+                        message = self._number(item)
+                        # Of chunks there are hundreds: what a reader fills in by itself would be a tenth of an answer.
+                        short = isinstance(message, CompletionChunk)
+                        self._widget.send(message.to_short_dict() if short else message.to_dict())
+                except Exception:  # the comm may be gone: closed, or the kernel is going down
+                    logger.debug("could not send %r", item, exc_info=True)
 
     def _number(self, message: Message) -> Message:
         if isinstance(message, CompletionChunk):

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Locator, Page, Playwright
 
+    from tests.browser.line import Line
+
 PATIENCE_MS = 60_000
 """How long anything may take before it is said not to come."""
 
@@ -224,15 +226,15 @@ class Notebook:
     Cells are counted from 0. ``page`` is Playwright's, for all that a person would do by hand.
     """
 
-    def __init__(self, page: Page, lab: Lab, name: str) -> None:
+    def __init__(self, page: Page, lab: Lab | Line, name: str) -> None:
         self.page = page
+        self.name = name
         self._lab = lab
-        self._name = name
         self.open()
 
     def open(self) -> None:
         """Open the notebook in the page, in a fresh workspace, and wait for its kernel."""
-        self.page.goto(self._lab.address(self._name))
+        self.page.goto(self._lab.address(self.name))
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=PATIENCE_MS)
         self.wait_for_kernel()
 

@@ -94,14 +94,47 @@ def test_order_is_kept_between_messages_and_traits() -> None:
 def test_a_snapshot_gets_the_number_that_comes_next() -> None:
     sink = Sink(5)
     publisher = Publisher(sink)
+    for message in (
+        chunk("a"),
+        Snapshot(request_id="h", running="g"),
+        chunk("b"),
+        chunk("c", request_id="other"),
+        Snapshot(request_id="h", running="third"),
+    ):
+        publisher.send(message)
+        publisher.flush()
+    assert [item["seq"] for item in sink.sent] == [0, 1, 1, 0, 0]
+
+
+def test_a_snapshot_replaces_the_chunks_that_wait_as_it_holds_what_they_say() -> None:
+    sink = Sink(3)
+    publisher = Publisher(sink)
     publisher.sent_at = time.monotonic()
     publisher.send(chunk("a"))
+    publisher.send(Info(request_id="1"))
     publisher.send(Snapshot(request_id="h", running="g"))
     publisher.send(chunk("b"))
-    publisher.send(chunk("c", request_id="other"))
-    publisher.send(Snapshot(request_id="h", running="third"))
     assert sink.full.wait(WAIT_S)
-    assert [item["seq"] for item in sink.sent] == [0, 1, 1, 0, 0]
+    assert [(item["type"], item.get("seq")) for item in sink.sent] == [
+        ("info", None),
+        ("snapshot", 0),
+        ("completion_chunk", 0),
+    ]
+
+
+def test_whoever_flushes_sends_from_its_own_thread_and_in_order() -> None:
+    sink = Sink(300)
+    publisher = Publisher(sink)
+    publisher.sent_at = time.monotonic()
+    publisher.send(Info(request_id="0"))
+    publisher.flush()
+    assert sink.threads == {threading.get_ident()}
+    for n in range(1, 300):  # while the other thread sends too
+        publisher.send(Info(request_id=str(n)))
+        if n % 7 == 0:
+            publisher.flush()
+    assert sink.full.wait(WAIT_S)
+    assert [item["request_id"] for item in sink.sent] == [str(n) for n in range(300)]
 
 
 def test_many_widgets_and_threads_share_one_sending_thread() -> None:

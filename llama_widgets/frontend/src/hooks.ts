@@ -36,7 +36,7 @@ export function useGone(model: AnyModel): boolean {
   const [gone, setGone] = useState(false);
   useEffect(() => {
     const ending = new AbortController();
-    watchConnection(model, () => setGone(true), ending.signal);
+    watchConnection(model, { onGone: () => setGone(true), signal: ending.signal });
     return () => ending.abort();
   }, [model]);
   return gone;

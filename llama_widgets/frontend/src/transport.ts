@@ -26,6 +26,13 @@ interface Kernel {
   readonly info?: Promise<unknown>;
   readonly supportsSubshells?: boolean;
   createComm?(target: string): Comm;
+  readonly connectionStatusChanged?: Signal<string>;
+}
+
+/** Lumino's. */
+interface Signal<T> {
+  connect(slot: (sender: unknown, value: T) => void): unknown;
+  disconnect(slot: (sender: unknown, value: T) => void): unknown;
 }
 
 /** The control comm of one kernel, shared by all widgets of the page. */
@@ -58,13 +65,28 @@ export function modelId(model: AnyModel): string | undefined {
   return typeof id === "string" ? id : undefined;
 }
 
-/** Calls `onGone` when the model has lost its kernel: it was restarted or shut down. */
-export function watchConnection(model: AnyModel, onGone: () => void, signal: AbortSignal): void {
+interface Watch {
+  /** The model has lost its kernel: it was restarted or shut down. */
+  onGone: () => void;
+  /** The connection to the kernel was interrupted and is there again; messages may have been lost. */
+  onBack?: () => void;
+  signal: AbortSignal;
+}
+
+export function watchConnection(model: AnyModel, { onGone, onBack, signal }: Watch): void {
   const onChange = () => {
     if (behind(model)?.comm_live === false) onGone();
   };
+  const onStatus = (_kernel: unknown, status: string) => {
+    if (status === "connected") onBack?.();
+  };
+  const changed = kernelOf(model)?.connectionStatusChanged;
   model.on("comm_live_update", onChange);
-  signal.addEventListener("abort", () => model.off("comm_live_update", onChange));
+  changed?.connect(onStatus);
+  signal.addEventListener("abort", () => {
+    model.off("comm_live_update", onChange);
+    changed?.disconnect(onStatus);
+  });
 }
 
 async function connect(kernel: Kernel): Promise<Control | undefined> {
@@ -113,6 +135,11 @@ export class Transport {
     model.on("msg:custom", onMessage);
     signal.addEventListener("abort", () => model.off("msg:custom", onMessage));
     return transport;
+  }
+
+  /** The name of the fastest way that is known to work. What takes the same way arrives in order. */
+  get way(): "control" | "plain" {
+    return this.#control() ? "control" : "plain";
   }
 
   /** Sends a message on the fastest way that is known to work. */

@@ -7,6 +7,7 @@ import { Store } from "../store";
 import { Transport, watchConnection } from "../transport";
 import { newId, receive } from "../wire";
 import { Drafting } from "./draft";
+import { Silence } from "./silence";
 import { type ChatAction, type ChatState, INITIAL, isBusy, reduce } from "./state";
 
 /** How long trait and messages may disagree about what is running before the whole is asked for again. */
@@ -22,6 +23,9 @@ export class ChatSession {
   #transport: Transport;
   #drafting: Drafting;
   #inquiries = new Map<string, (answer: ToView) => void>();
+  #silence: Silence;
+  /** The way that the last question took. */
+  #way = "";
 
   constructor(model: AnyModel<ChatTraits>, signal: AbortSignal) {
     this.model = model;
@@ -37,14 +41,28 @@ export class ChatSession {
       clearTimeout(settling);
       settling = setTimeout(() => this.#compareRunning(), SETTLE_MS);
     };
+    const onChange = () => this.#silence.broken();
+    this.#silence = new Silence(
+      () => isBusy(this.store.state),
+      () => void this.#catchUp(),
+      signal,
+    );
     model.on("msg:custom", onMessage);
     model.on("change:running", onRunning);
+    model.on("change:state", onChange);
+    model.on("change:progress", onChange);
     signal.addEventListener("abort", () => {
       clearTimeout(settling);
       model.off("msg:custom", onMessage);
       model.off("change:running", onRunning);
+      model.off("change:state", onChange);
+      model.off("change:progress", onChange);
     });
-    watchConnection(model as AnyModel, () => this.store.dispatch({ type: "gone" }), signal);
+    watchConnection(model as AnyModel, {
+      onGone: () => this.store.dispatch({ type: "gone" }),
+      onBack: () => this.hello(),
+      signal,
+    });
     this.#transport = new Transport(model as AnyModel, {
       onAlive: () => {
         // The first hello may still wait behind a running cell; this one does not.
@@ -89,6 +107,8 @@ export class ChatSession {
   async #begin(message: FromView, draft = ""): Promise<void> {
     if (!this.free) return;
     this.store.dispatch({ type: "asked", requestId: message.request_id, text: draft });
+    this.#way = this.#transport.way;
+    this.#silence.broken();
     await this.#probe("send", message);
   }
 
@@ -97,6 +117,7 @@ export class ChatSession {
     if ((stopping && !blocked) || !isBusy(this.store.state)) return;
     const target = running || pending?.requestId || "generation";
     this.store.dispatch({ type: "stopped" });
+    this.#silence.broken();
     await this.#probe("stop", { type: "abort", request_id: newId(), target }, target);
   }
 
@@ -174,13 +195,30 @@ export class ChatSession {
       inquiry(message);
       return;
     }
-    const wasLost = this.store.state.lost;
+    const before = this.store.state;
     this.store.dispatch({ type: "message", message, at: performance.now() });
-    if (this.store.state.lost && !wasLost) this.hello();
+    const { state } = this.store;
+    if (state.lost && !before.lost) this.hello();
+    if (message.type !== "snapshot" || said(state) !== said(before)) this.#silence.broken();
+  }
+
+  /** Nothing is heard: asks how things are, and makes up for what may have got lost on its way there. */
+  async #catchUp(): Promise<void> {
+    const { pending, running, stopping } = this.store.state;
+    const way = this.#transport.way;
+    if (stopping) this.#transport.send({ type: "abort", request_id: newId(), target: running || "generation" });
+    const answered = await this.#transport.sendAndProbe({ type: "hello", request_id: newId() });
+    // What came after the question on the same way was answered, and the question was not echoed.
+    if (answered && pending && way === this.#way) this.store.dispatch({ type: "lost", requestId: pending.requestId });
   }
 
   /** Traits and messages travel apart and the order between them is not promised; but soon they have to agree. */
   #compareRunning(): void {
     if (this.model.get("running") !== this.store.state.running) this.hello();
   }
+}
+
+/** How far the conversation is. */
+function said({ turns, running, live }: ChatState): string {
+  return [turns.length, running, live?.id, live?.text.length, live?.thoughts.length].join();
 }

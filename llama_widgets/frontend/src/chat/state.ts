@@ -56,6 +56,7 @@ export type ChatAction =
   | { type: "removed"; what: string }
   | { type: "blocked"; what: "send" | "stop"; requestId: string }
   | { type: "unblocked" }
+  | { type: "lost"; requestId: string }
   | { type: "gone" };
 
 export const INITIAL: ChatState = {
@@ -76,6 +77,12 @@ export const INITIAL: ChatState = {
   synced: false,
   removed: "",
   spoken: null,
+};
+
+const LOST: Failure = {
+  code: "lost",
+  message: "The message did not reach the kernel: the connection was interrupted.",
+  hint: "Send it again.",
 };
 
 /** Tokens per second are those of the last three seconds. */
@@ -110,6 +117,10 @@ export function reduce(state: ChatState, action: ChatAction): ChatState {
     }
     case "unblocked":
       return state.blocked ? { ...state, blocked: "" } : state;
+    case "lost":
+      return state.pending?.requestId === action.requestId
+        ? { ...state, pending: null, stopping: false, blocked: "", refused: LOST }
+        : state;
     case "gone":
       return { ...end(fold(state, "", {})), pending: null, blocked: "", gone: true };
   }
