@@ -37,6 +37,7 @@ LARGEST_FILE = 1_000_000
 _ROWS = 50
 _TRIES = 8
 _LONGEST = 300
+_APART = "\n\n"
 _FILE = "<llama-widgets message>"
 
 _TABLES = {".csv", ".tsv"}
@@ -99,6 +100,12 @@ class Filled(str):
         """Return the same with the tokens of each insert."""
         inserts = (replace(insert, tokens=count) for insert, count in zip(self.inserts, tokens, strict=True))
         return Filled(self, self.typed, inserts)
+
+    def followed_by(self, other: Filled) -> Filled:
+        """Return this and then ``other``, as if both had been typed in one."""
+        at = len(self) + len(_APART)
+        moved = (replace(insert, start=insert.start + at, end=insert.end + at) for insert in other.inserts)
+        return Filled(f"{self}{_APART}{other}", self.typed, [*self.inserts, *moved])
 
     @property
     def pieces(self) -> list[str]:
@@ -262,7 +269,7 @@ class _Making:
 
     def add(self, text: str) -> None:
         if self._apart and not text.startswith("\n"):  # what follows a table is no row of it
-            self.text += "\n\n"
+            self.text += _APART
             text = text.lstrip(" ")
         self.text += text
         self._apart = False
@@ -272,7 +279,7 @@ class _Making:
         block = "\n" in value
         if self.text and (block or self._apart):
             self.text = self.text.rstrip(" ")
-            self.text += "\n\n"[len(self.text) - len(self.text.rstrip("\n")) :]
+            self.text += _APART[len(self.text) - len(self.text.rstrip("\n")) :]
         start = len(self.text)
         self.text += value
         self._apart = block

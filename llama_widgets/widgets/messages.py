@@ -104,11 +104,12 @@ class Regenerate(Message):
 
 @dataclass(frozen=True, kw_only=True)
 class Edit(Message):
-    """Ask something else in place of the question ``turn``."""
+    """Ask something else in place of the question ``turn``; with ``fill`` it is filled in as that one was."""
 
     type = "edit"
     turn: str
     text: str
+    fill: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

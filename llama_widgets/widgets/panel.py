@@ -120,7 +120,7 @@ class ChatPanel(Asking, Branches, Drawer, Keeping):
         **traits: Any,  # noqa: ANN401 - checked by the base
     ) -> None:
         self._chat = Chat(model, system=system, messages=messages, worker=worker)
-        self._writing = Writing(self._chat, self.submit, self.publish, self.fail)
+        self._writing = Writing(self._chat, self.publish, self.fail)
         self._open_store(store)
         self._phase = ""  # of the answer in flight; changed under the lock of the conversation only
         self._prefill: dict[str, Any] | None = None
@@ -293,7 +293,7 @@ class ChatPanel(Asking, Branches, Drawer, Keeping):
         self.submit_regenerate(message.turn, request_id=message.request_id)
 
     def _on_edit(self, message: m.Edit) -> None:
-        self.submit_edit(message.turn, message.text, request_id=message.request_id)
+        self._writing.ask(message)
 
     def _on_continue(self, message: m.Continue) -> None:
         self.submit_continue(request_id=message.request_id)

@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING, Any
 from .. import protocol as p
 from ..completing import completions
 from ..errors import FillError, LlamaWidgetsError
-from ..filling import block, fill, parse, user_names
+from ..filling import Filled, Insert, block, fill, parse, user_names
 from ..requests import error_event
 from ..shortcuts import counted
-from .messages import Completions, Draft, Previewed
+from .messages import Completions, Draft, Edit, Previewed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..chat.answer import Answer
     from ..chat.conversation import Chat
     from ..filling import Hole
     from ..wire import Message
     from .messages import Ask, Complete, Preview
+
+
+_ENDS = (p.CompletionDone, p.Error)
 
 
 class Writing:
@@ -31,15 +35,8 @@ class Writing:
     typed text is evaluated: never a file, an answer or a conversation that was imported.
     """
 
-    def __init__(
-        self,
-        chat: Chat,
-        submit: Callable[..., object],
-        publish: Callable[[Message], None],
-        fail: Callable[[p.Error], None],
-    ) -> None:
+    def __init__(self, chat: Chat, publish: Callable[[Message], None], fail: Callable[[p.Error], None]) -> None:
         self._chat = chat
-        self._ask = submit
         self._publish = publish
         self._fail = fail
         self._draft = Draft(request_id="", text="", files=[])
@@ -60,9 +57,9 @@ class Writing:
         start, names = completions(message.source)
         self._publish(Completions(request_id=message.request_id, start=start, names=names))
 
-    def ask(self, message: Ask) -> None:
-        """Fill the message and ask it."""
-        if "{" not in message.text and not message.files:
+    def ask(self, message: Ask | Edit) -> None:
+        """Fill the message and ask it; a question that is edited is filled as it was before."""
+        if not (message.fill if isinstance(message, Edit) else message.files or "{" in message.text):
             self._submit(message, message.text)
             return
         with self._lock:
@@ -83,16 +80,19 @@ class Writing:
         """Tell what would be put into a message."""
         _start(lambda: self._preview(message))
 
-    def _fill(self, message: Ask) -> None:
+    def _fill(self, message: Ask | Edit) -> None:
         try:
-            filled = fill(message.text, files=_files(message.files))
+            filled = fill(message.text, files=[] if isinstance(message, Edit) else _files(message.files))
+            for file in self._files_of(message.turn) if isinstance(message, Edit) else []:
+                filled = filled.followed_by(file)
             filled = filled.counted(self._counted(filled.pieces))
         except Exception as error:  # noqa: BLE001 - shown in the widget
             if self._claim(message.request_id):
                 self._fail(error_event(message.request_id, error))
         else:
-            if self._claim(message.request_id):
-                self._submit(message, filled)
+            answer = self._submit(message, filled) if self._claim(message.request_id) else None
+            if answer is not None and any(insert.tokens is None for insert in filled.inserts):
+                self._count_later(answer)
 
     def _claim(self, request_id: str) -> bool:
         """Return whether the question is still wanted; from now on it is one."""
@@ -101,14 +101,48 @@ class Writing:
             self._filling.discard(request_id)
             return wanted
 
-    def _submit(self, message: Ask, text: str) -> None:
+    def _submit(self, message: Ask | Edit, text: str) -> Answer | None:
         try:
-            self._ask(text, request_id=message.request_id)
+            if isinstance(message, Edit):
+                answer = self._chat.submit_edit(message.turn, text, request_id=message.request_id)
+            else:
+                answer = self._chat.submit(text, request_id=message.request_id)
         except Exception as error:  # noqa: BLE001 - shown in the widget
             self._fail(error_event(message.request_id, error))
-            return
+            return None
         if self._draft.text == message.text:
             self._draft = Draft(request_id="", text="", files=[])
+        return answer
+
+    def _files_of(self, turn: str) -> list[Filled]:
+        """Return the files that went along with a question, as they stand in it."""
+        question = next((each for each in self._chat.messages if each["id"] == turn), {})
+        inserts = [Insert(**each) for each in question.get("inserts", ()) if each["kind"] == "file"]
+        texts = [question["content"][each.start : each.end] for each in inserts]
+        return [
+            Filled(text, "", [replace(insert, start=0, end=len(text))])
+            for text, insert in zip(texts, inserts, strict=True)
+        ]
+
+    def _count_later(self, answer: Answer) -> None:
+        """Count what was put into a question as soon as its model answers, which is there by then."""
+        begun = threading.Event()
+
+        def hear(change: Message) -> None:
+            if change.request_id == answer.request_id and isinstance(change, (p.CompletionChunk, *_ENDS)):
+                begun.set()
+
+        unwatch = self._chat.watch(hear)
+        if not answer.tokens and not answer.future.done():
+            begun.wait()
+        unwatch()
+        question, record = answer.plan.question, self._chat.record
+        assert question is not None  # noqa: S101 - it was asked
+        tokens = self._counted([question.content[each["start"] : each["end"]] for each in question.inserts])
+        with record.lock:
+            question.inserts = [each | {"tokens": n} for each, n in zip(question.inserts, tokens, strict=True)]
+            if any(turn is question for turn in record.turns):
+                record.tell_turn(answer.request_id, question)
 
     def _preview(self, message: Preview) -> None:
         names = user_names()

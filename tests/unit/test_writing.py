@@ -12,7 +12,7 @@ import pytest
 import llama_widgets as lw
 from llama_widgets import protocol as p
 from llama_widgets.engines.scripted import ScriptedEngine
-from llama_widgets.widgets.messages import Ask, Complete, Draft, Preview
+from llama_widgets.widgets.messages import Ask, Complete, Draft, Edit, Preview
 from llama_widgets.widgets.writing import Writing
 from llama_widgets.worker import Worker
 from tests.unit.conftest import until
@@ -31,7 +31,7 @@ class Desk:
         self.chat = lw.Chat("m.gguf", worker=worker)
         self.sent: list[Message] = []
         self.failed: list[p.Error] = []
-        self.writing = Writing(self.chat, self.chat.submit, self.sent.append, self.failed.append)
+        self.writing = Writing(self.chat, self.sent.append, self.failed.append)
 
     def ask(self, text: str, *files: dict[str, str], request_id: str = "q") -> None:
         self.writing.ask(Ask(request_id=request_id, text=text, files=list(files)))
@@ -77,6 +77,40 @@ def test_tokens_are_counted_where_the_model_is_there(desk: Desk, variable: Calla
     assert desk.previewed("{words}")[0]["tokens"] == 3  # the scripted engine counts words
     desk.ask("{words}?")
     assert desk.question()["inserts"][0]["tokens"] == 3
+
+
+def test_tokens_are_counted_as_soon_as_the_model_is_there(desk: Desk, variable: Callable[..., None]) -> None:
+    variable("words", "one two three")
+    told: list[Any] = []
+    desk.chat.watch(told.append)
+    desk.ask("{words}?", {"name": "a.txt", "text": "four five"})
+    until(lambda: desk.question()["inserts"][0]["tokens"], "the count")
+    assert [each["tokens"] for each in desk.chat.messages[0]["inserts"]] == [3, 5]  # with its name and fence
+    turns = [change.turn for change in told if change.type == "turn" and change.turn["role"] == "user"]
+    assert turns[-1] == desk.chat.messages[0]
+
+
+def test_an_edited_question_is_filled_as_before_and_keeps_its_files(desk: Desk, variable: Callable[..., None]) -> None:
+    variable("age", 91)
+    desk.ask("Is {age} old?", {"name": "a.txt", "text": "{age} five"})
+    question = desk.question()
+    variable("age", 19)
+    desk.writing.ask(Edit(request_id="e", turn=question["id"], text="Is {age} young?", fill=True))
+    until(lambda: "young" in desk.chat.messages[0]["content"] and not desk.chat.busy, "the answer")
+    edited = desk.chat.messages[0]
+    assert edited["content"] == "Is 19 young?\n\na.txt:\n```txt\n{age} five\n```"
+    assert edited["typed"] == "Is {age} young?"
+    assert [edited["content"][each["start"] : each["end"]] for each in edited["inserts"]] == [
+        "19",
+        "a.txt:\n```txt\n{age} five\n```",
+    ]
+
+
+def test_an_edited_question_that_was_not_filled_is_left_alone(desk: Desk, variable: Callable[..., None]) -> None:
+    variable("age", 91)
+    desk.chat.messages = [{"role": "user", "content": "Is {age} old?"}]
+    desk.writing.ask(Edit(request_id="e", turn=desk.chat.messages[0]["id"], text="Is {age} young?"))
+    assert desk.question()["content"] == "Is {age} young?"
 
 
 def test_tokens_are_counted_while_an_answer_is_made() -> None:

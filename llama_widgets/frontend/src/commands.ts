@@ -117,7 +117,7 @@ export const FROM_VIEW = {
   preview: { text: or(text, ""), files: or(list(file), []), run: or(flag, false) },
   clear: {},
   regenerate: { turn: text },
-  edit: { turn: text, text },
+  edit: { turn: text, text, fill: or(flag, false) },
   continue: {},
   delete: { turn: text },
   switch: { turn: text },

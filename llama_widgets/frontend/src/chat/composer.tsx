@@ -88,9 +88,9 @@ export function Composer({ session, enabled, loadedPath }: ComposerProps) {
         onFiles(event, event.dataTransfer);
       }}
     >
-      {completion.list}
       <Inserts session={session} loadedPath={loadedPath} />
-      <div class="lw-row">
+      <div class="lw-row lw-writing">
+        {completion.list}
         <textarea
           ref={box}
           class="lw-field lw-grow"

@@ -12,13 +12,14 @@ export class Drafting {
   #store: Store<ChatState, ChatAction>;
   #send: (message: FromView) => void;
   #text = "";
-  #files: readonly TextFile[] = [];
+  #files: readonly TextFile[];
   /** Something was written in this page: what other pages wrote is not for it any more. */
   #wrote = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(store: Store<ChatState, ChatAction>, send: (message: FromView) => void, signal: AbortSignal) {
     this.#store = store;
+    this.#files = store.state.files;
     this.#send = send;
     const stop = store.subscribe(() => {
       if (this.#changed) this.#timer ??= setTimeout(() => this.#flush(), PACE_MS);

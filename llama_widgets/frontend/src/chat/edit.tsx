@@ -13,7 +13,7 @@ interface EditProps {
 
 export function EditBox({ turn, session, busy, onClose }: EditProps) {
   const box = useRef<HTMLTextAreaElement>(null);
-  const [text, setText] = useState(turn.content);
+  const [text, setText] = useState(turn.typed ?? turn.content);
   useLayoutEffect(() => {
     const area = box.current;
     if (!area) return;
@@ -31,7 +31,7 @@ export function EditBox({ turn, session, busy, onClose }: EditProps) {
   };
   // The box stays until the kernel has taken the question, which takes this turn away: nothing that was typed is lost.
   // As it stands in the box: Enter may come before the last letter is drawn.
-  const send = () => void session.edit(turn.id, box.current?.value ?? text);
+  const send = () => void session.edit(turn, box.current?.value ?? text);
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.isComposing) return;
     if (event.key === "Escape") {

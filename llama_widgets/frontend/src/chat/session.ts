@@ -2,7 +2,7 @@
 
 import type { AnyModel } from "@anywidget/types";
 import { Parts } from "../markdown/parts";
-import { type ChatTraits, type FromView, INCOMING, type ToView } from "../messages";
+import { type ChatTraits, type FromView, INCOMING, type ToView, type Turn } from "../messages";
 import { Store } from "../store";
 import { Transport, watchConnection } from "../transport";
 import { newId, receive } from "../wire";
@@ -92,8 +92,9 @@ export class ChatSession {
     if (text.trim()) await this.#begin({ type: "ask", request_id: newId(), text, ...along }, text);
   }
 
-  async edit(turn: string, text: string): Promise<void> {
-    if (text.trim()) await this.#begin({ type: "edit", request_id: newId(), turn, text });
+  async edit({ id, typed }: Turn, text: string): Promise<void> {
+    const how = typed === undefined ? {} : { fill: true };
+    if (text.trim()) await this.#begin({ type: "edit", request_id: newId(), turn: id, text, ...how });
   }
 
   async regenerate(turn: string): Promise<void> {
