@@ -67,7 +67,7 @@ def test_an_answer_fits_its_panel_and_breaks_no_word_of_a_table(notebook: Open, 
     wait_until_ready(panel)
     room = conversation(panel).bounding_box()
     assert room is not None
-    for part in (message_box(panel), button(panel, "Send"), button(panel, "Copy code"), button(panel, "Copy")):
+    for part in (message_box(panel), button(panel, "Send"), button(panel, "Copy code"), button(answers(panel), "Copy")):
         box = part.bounding_box()
         assert box is not None
         assert room["x"] <= box["x"]
