@@ -124,5 +124,5 @@ panel = Side(
     # Inline: its code would come from the network otherwise. A part of its style comes from there even so.
     (WORDS, "import panel as pn\npn.extension(inline=True)", PANEL),
     "chat.send('go')",
-    "deep('.message')",
+    "deep('.message').filter((_, at) => at % 2)",  # the others are the questions
 )

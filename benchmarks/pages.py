@@ -36,18 +36,21 @@ WATCH = """answers => {
     const deep = (wanted, root = document) => [...root.querySelectorAll("*")].flatMap(node =>
         node.matches(wanted) ? [node] : node.shadowRoot ? deep(wanted, node.shadowRoot) : []);
     const find = () => [...eval(answers)];
+    const texts = answer => answer.shadowRoot ? [...answer.shadowRoot.querySelectorAll("p")] : [answer];
     const before = find().length;
     window.watched = new Promise(done => {
-        let gaps = 0, longest = 0, last, answer;
+        let gaps = 0, last, answer;
         const look = now => {
             const gap = now - (last ?? now);
             if (gap > 50) gaps += gap;
-            longest = Math.max(gap, longest);
             last = now;
             if (!answer?.isConnected) answer = find()[before];
-            if (answer && (answer.lastElementChild ?? answer).textContent.includes("THE-END"))
+            const end = answer && texts(answer).at(-1);
+            if (end && (end.lastElementChild ?? end).textContent.includes("THE-END"))
                 // In the next frame: this one is still to be painted.
-                requestAnimationFrame(() => done({ gaps, longest, seen: Date.now() / 1000, text: answer.innerText }));
+                requestAnimationFrame(() => done({
+                    gaps, seen: Date.now() / 1000, text: texts(answer).map(each => each.innerText).join(" "),
+                }));
             else requestAnimationFrame(look);
         };
         requestAnimationFrame(look);
