@@ -4,8 +4,9 @@ A saved notebook keeps outputs, but of a widget only a reference to what is gone
 displayed puts ordinary outputs before itself, in which the transcript is (HTML that is safe anywhere) and, for
 ``from_notebook``, the conversations as plain data. The style sheet hides them where the widget lives.
 
-They are written anew after each turn, so there are several: a short one for the newest turns, and longer ones for what
-is older and seldom changes. Else the tenth answer would cost ten times what the first one did.
+An output can only be written anew as a whole, and no others come after the cell has run. So there are several: what is
+said fills short ones, which are left alone then, four of those become one that is four times as long, and so on: each
+turn is written about four times in all. In one output, the tenth answer would cost ten times what the first one did.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 MIME = "application/vnd.llama-widgets+json"
-STEPS = (262_144, 65_536, 16_384)
-"""Each output but the first begins at the last multiple of so many characters."""
+STEPS = (524_288, 131_072, 32_768, 8_192)
+"""How many characters the outputs hold, from the oldest turns to the newest."""
+_FAN = 4
+OUTPUTS = 2 + (len(STEPS) - 1) * (_FAN - 1)
 _PAUSE_S = 0.1
 _LEISURE_S = 5.0
 """When a long conversation is shown, the page and the kernel draw the panel first."""
@@ -46,7 +49,7 @@ class Kept:
         self.state = state
         self.id = ""
         self.name = ""
-        self._displays = [new_id() for _ in range(len(STEPS) + 1)]
+        self._displays = [new_id() for _ in range(OUTPUTS)]
         self._sent: list[object] = [None] * len(self._displays)
         self._publish: Callable[..., object] | None = None
         self._html: dict[str, tuple[dict[str, Any], str]] = {}
@@ -156,6 +159,14 @@ def _size(turn: dict[str, Any]) -> int:
 
 
 def _cuts(sizes: Sequence[int]) -> list[int]:
-    """Return where each output but the first begins."""
+    """Return where each output but the first begins.
+
+    Of each length but the longest there are as many as are full since the last that is longer; the first output takes
+    all that is older, and the last one what fills none.
+    """
     begins = [0, *accumulate(sizes)]
-    return [bisect_left(begins, begins[-1] // step * step) for step in STEPS]
+    ends = [begins[-1] // step * step for step in STEPS]
+    places = [ends[0]]
+    for step, begin, end in zip(STEPS[1:], ends, ends[1:], strict=False):
+        places += [min(begin + count * step, end) for count in range(1, _FAN)]
+    return [bisect_left(begins, place) for place in places]

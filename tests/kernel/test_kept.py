@@ -10,14 +10,13 @@ import pytest
 from nbclient import NotebookClient
 from nbconvert.exporters import HTMLExporter, MarkdownExporter
 
-from llama_widgets.widgets.kept import MIME, STEPS
+from llama_widgets.widgets.kept import MIME, OUTPUTS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.kernel.harness import Kernel, Message
 
-OUTPUTS = len(STEPS) + 1
 PANEL = """
 from pathlib import Path
 import llama_widgets as lw
