@@ -124,6 +124,7 @@ class ChatPanel(Asking, Branches, Drawer, Keeping):
         self._open_store(store)
         self._phase = ""  # of the answer in flight; changed under the lock of the conversation only
         self._prefill: dict[str, Any] | None = None
+        self._growing = ""  # the id of the turn that is being streamed
         self._asked = ""  # the request id of the last question
         self._said: list[str] = []  # what there was to say beside its answer
         self._draw_state = Coalesced(self._show_state)
@@ -239,7 +240,7 @@ class ChatPanel(Asking, Branches, Drawer, Keeping):
         """Send the views what they need of a change."""
         match change:
             case TurnChanged() | Branched() | Rejected() | Snapshot():
-                self.publish(change)
+                self.publish(self._shortened(change) if isinstance(change, TurnChanged) else change)
                 self.show(messages=self._chat.messages)
             case BookChanged():
                 self.show(conversations=change.conversations, can_undo=change.can_undo)
@@ -250,6 +251,20 @@ class ChatPanel(Asking, Branches, Drawer, Keeping):
                 self.publish(replace(change, text="", thoughts="", tool_calls=[], logprobs=[]))
             case p.Error():
                 self.fail(change)
+
+    def _shortened(self, change: TurnChanged) -> TurnChanged:
+        """Leave out what the views have already, as it came in chunks; they can tell if they have not."""
+        turn = change.turn
+        if turn["role"] == "assistant" and "stop_reason" not in turn:
+            self._growing = turn["id"]
+        elif turn["id"] == self._growing:
+            self._growing = ""
+            texts = turn["content"], turn.get("thoughts", "")
+            # As JavaScript counts them.
+            short = {**turn, "content": "", "streamed": [len(text.encode("utf-16-le")) // 2 for text in texts]}
+            short.pop("thoughts", None)
+            return replace(change, turn=short)
+        return change
 
     def _show_state(self) -> None:
         """Set ``state``, ``running``, ``loaded``, ``progress`` and ``notices`` to what is so now."""

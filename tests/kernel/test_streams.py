@@ -31,7 +31,9 @@ def test_no_word_is_lost_cut_or_doubled(kernel: Kernel) -> None:
         settled = [each for each in kernel.customs(panel, "turn") if each["request_id"] == request][-1]["turn"]
         said = "".join(f"{2 * turn + 1}-{i} " for i in range(2000))
         assert [chunk["seq"] for chunk in chunks] == list(range(len(chunks)))
-        assert "".join(chunk["text"] for chunk in chunks) == settled["content"] == said
+        assert "".join(chunk["text"] for chunk in chunks) == said
+        assert settled["streamed"] == [len(said), 0]
+        assert kernel.run(f"panel.messages[-1]['content'] == {said!r}").result == "True"
 
 
 def _ends(message: dict[str, Any], request: str) -> bool:

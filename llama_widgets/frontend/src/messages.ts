@@ -59,6 +59,8 @@ export interface Turn extends ReturnType<typeof turn> {
   dropped?: number;
   /** The oldest turn that the model was still told then. */
   first_kept?: string;
+  /** Of a turn that has just settled: how long text and thoughts are, which have arrived as chunks. */
+  streamed?: number[];
   /** Ids of what was said in this turn's place, itself among them, where there is more than one. */
   siblings?: string[];
   /** Of a question that was filled in here: what was typed. */
@@ -79,6 +81,7 @@ const readTurn = (value: unknown, name: string): Turn => {
   if (read.tool_calls !== undefined) read.tool_calls = list(call)(read.tool_calls, `${name}.tool_calls`);
   if (read.dropped !== undefined) read.dropped = whole()(read.dropped, `${name}.dropped`);
   if (read.first_kept !== undefined) read.first_kept = text(read.first_kept, `${name}.first_kept`);
+  if (read.streamed !== undefined) read.streamed = list(whole(0))(read.streamed, `${name}.streamed`);
   if (read.siblings !== undefined) read.siblings = list(text)(read.siblings, `${name}.siblings`);
   if (read.typed !== undefined) read.typed = text(read.typed, `${name}.typed`);
   if (read.inserts !== undefined) read.inserts = list(insert)(read.inserts, `${name}.inserts`);

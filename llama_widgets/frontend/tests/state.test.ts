@@ -52,6 +52,16 @@ describe("an answer", () => {
     expect(shown(run(settled, done("r1")))).toEqual(["Why?", "Hm."]);
   });
 
+  it("settles with the text that has arrived, or asks for it", () => {
+    const growing = run(asked(), chunk("r1", 0, "Be\u{1F600}"));
+    const brief = (streamed: number[]) => turn("r1", answer("t2", "", { stop_reason: "eos", streamed }));
+    const settled = run(growing, brief([4, 0]));
+    expect(shown(settled)).toEqual(["Why?", "Be\u{1F600}"]);
+    expect(settled).toMatchObject({ running: "", live: null, spoken: { id: "t2", text: "Be\u{1F600}" } });
+    expect(run(growing, brief([9, 0]))).toMatchObject({ lost: true, running: "r1" });
+    expect(run(INITIAL, brief([4, 0])).lost).toBe(true);
+  });
+
   it("leaves the turns untouched while it grows", () => {
     const state = asked();
     expect(run(state, chunk("r1", 0, "Be")).turns).toBe(state.turns);

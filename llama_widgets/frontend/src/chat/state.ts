@@ -185,7 +185,9 @@ function takeSnapshot(state: ChatState, { turns, running, seq }: Message<"snapsh
   };
 }
 
-function takeTurn(state: ChatState, turn: Turn, requestId: string): ChatState {
+function takeTurn(state: ChatState, told: Turn, requestId: string): ChatState {
+  const turn = whole(state, told);
+  if (!turn) return { ...state, lost: true };
   const next = {
     ...state,
     turns: put(state.turns, turn),
@@ -201,6 +203,13 @@ function takeTurn(state: ChatState, turn: Turn, requestId: string): ChatState {
   const spoken = turn.id === state.live?.id || turn.id === state.spoken?.id;
   const settled = { ...next, spoken: spoken ? { id: turn.id, text: turn.content } : state.spoken };
   return turn.id === state.live?.id || requestId === state.running ? end({ ...settled, live: null }) : settled;
+}
+
+/** The turn with its text, of which a settled one only says how long it is; `null` if that is not what has arrived. */
+function whole({ live }: ChatState, { streamed, ...turn }: Turn): Turn | null {
+  if (!streamed) return turn;
+  if (live?.id !== turn.id || live.text.length !== streamed[0] || live.thoughts.length !== streamed[1]) return null;
+  return { ...turn, content: live.text, ...(live.thoughts && { thoughts: live.thoughts }) };
 }
 
 function takeBranch(state: ChatState, { after, turns }: Message<"branched">): ChatState {
