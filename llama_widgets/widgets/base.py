@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 class LlamaWidget(anywidget.AnyWidget):
-    """A widget whose traits only the kernel writes and whose messages come as ``messages.py`` says.
+    """A widget whose traits only the kernel writes and whose messages come as ``messages`` says.
 
     The constructor takes the names of traits and of ``_arguments``; anything else is refused, where traitlets would
     stay silent.

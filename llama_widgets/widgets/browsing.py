@@ -14,7 +14,7 @@ from ..options import LoadOptions
 from ..requests import error_event
 from .base import Coalesced, aside
 from .download import Downloading
-from .messages import Deleted, Found, Looked
+from .messages.models import Deleted, Found, Looked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..library.local import Model
     from ..wire import Message
     from ..worker import Worker
-    from .messages import DeleteLeftovers, DeleteModel, Look, Search
+    from .messages.models import DeleteLeftovers, DeleteModel, Look, Search
 
 
 class Browsing(Downloading):
@@ -156,7 +156,7 @@ class Browsing(Downloading):
         else:
             super()._on_abort(message)
 
-    def _answer(self, message: Any, answer: Callable[[Any], Message]) -> None:  # noqa: ANN401 - one of messages.py
+    def _answer(self, message: Any, answer: Callable[[Any], Message]) -> None:  # noqa: ANN401 - one of ``messages``
         """Answer a view aside, and tell it alone if that fails."""
 
         def do() -> None:

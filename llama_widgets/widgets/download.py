@@ -13,7 +13,7 @@ from .base import Coalesced, LlamaWidget, aside
 
 if TYPE_CHECKING:
     from .. import protocol as p
-    from .messages import Discard, Pause, Resume
+    from .messages.models import Discard, Pause, Resume
 
 
 class Downloading(LlamaWidget):

@@ -9,14 +9,22 @@ from ..errors import LlamaWidgetsError, ParameterError
 from ..requests import error_event
 from .base import LlamaWidget, aside
 from .described import groups
-from .messages import Configured, PresetFile, SettingsShown
+from .messages.settings import Configured, PresetFile, SettingsShown
 from .traits import SETTINGS, TRAITS, AnswerTraits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..wire import Message
-    from .messages import ApplyPreset, Configure, DeletePreset, ExportPreset, ImportPreset, SavePreset, ShowSettings
+    from .messages.settings import (
+        ApplyPreset,
+        Configure,
+        DeletePreset,
+        ExportPreset,
+        ImportPreset,
+        SavePreset,
+        ShowSettings,
+    )
 
 
 class Drawer(AnswerTraits, presets.Presets, LlamaWidget):

@@ -16,7 +16,7 @@ from ..requests import error_event
 from . import notebooks
 from .base import LlamaWidget, aside
 from .kept import Kept
-from .messages import Exported
+from .messages.talking import Exported
 
 if TYPE_CHECKING:
     import os
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .. import protocol as p
     from ..chat.changes import Change
     from ..chat.conversation import Chat
-    from .messages import Export, Import
+    from .messages.talking import Export, Import
 
 T = TypeVar("T", bound="Keeping")
 

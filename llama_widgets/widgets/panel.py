@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from ..chat.answer import Answer
     from ..chat.record import Record
     from ..worker import Worker
-    from . import messages as m
+    from .messages import Hello
+    from .messages import talking as m
 
 
 class ChatPanel(Asking, Branches, Drawer, Keeping):
@@ -286,7 +287,7 @@ class ChatPanel(Asking, Branches, Drawer, Keeping):
         self.show(notices=[*of_load, *(said for said in self._said if said not in of_load)])
         self.show(progress=progress, loaded=mine.to_dict() if mine else None, running=running, state=state)
 
-    def _on_hello(self, message: m.Hello) -> None:
+    def _on_hello(self, message: Hello) -> None:
         self._chat.with_lock(lambda: self.publish(replace(self._chat.snapshot(), request_id=message.request_id)))
         self._writing.show(message.request_id)
         # Of these too, some may not have arrived.

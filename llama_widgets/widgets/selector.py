@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..library.job import Job
-    from .messages import Choose, Refresh
+    from .messages.models import Choose, Refresh
 
 
 class ModelName(traitlets.Unicode):  # type: ignore[type-arg]

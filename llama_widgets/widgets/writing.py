@@ -12,7 +12,7 @@ from ..errors import FillError, LlamaWidgetsError
 from ..filling import Filled, Insert, block, fill, parse, user_names
 from ..requests import error_event
 from ..shortcuts import counted
-from .messages import Completions, Draft, Edit, Previewed
+from .messages.talking import Completions, Draft, Edit, Previewed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..chat.conversation import Chat
     from ..filling import Hole
     from ..wire import Message
-    from .messages import Ask, Complete, Preview
+    from .messages.talking import Ask, Complete, Preview
 
 
 _ENDS = (p.CompletionDone, p.Error)

@@ -12,7 +12,7 @@ import pytest
 import llama_widgets as lw
 from llama_widgets import protocol as p
 from llama_widgets.engines.scripted import ScriptedEngine
-from llama_widgets.widgets.messages import Ask, Complete, Draft, Edit, Preview
+from llama_widgets.widgets.messages.talking import Ask, Complete, Draft, Edit, Preview
 from llama_widgets.widgets.writing import Writing
 from llama_widgets.worker import Worker
 from tests.unit.conftest import until

@@ -1,4 +1,4 @@
-// What goes to the kernel. Twin: ../../protocol.py, ../../options.py and ../../widgets/messages.py; keep them in step.
+// What goes to the kernel. Twin: ../../protocol.py, ../../options.py and ../../widgets/messages/; keep them in step.
 //
 // The kernel checks it; bundles take only the types from here, so that the readers weigh nothing in them. The tests hold
 // these to the same golden messages as the kernel's.

@@ -1,4 +1,4 @@
-// What a widget and its views say to each other, beside commands and events. Twin: ../../widgets/messages.py.
+// What a widget and its views say to each other, beside commands and events. Twin: ../../widgets/messages/.
 
 import type { FROM_VIEW } from "./commands";
 import { EVENTS, timings, usage, words } from "./protocol";
