@@ -181,6 +181,7 @@ def test_what_is_worked_on_is_not_unfinished(hub: Hub, downloads: Downloads) -> 
     job.pause()
     (left,) = until(unfinished, "the end of the process")
     assert left.done == 500_000
+    until(lambda: job.state == "paused", "the job to know")  # the lock is let go a moment before
     job.resume()
     until(lambda: job.state == "downloading", "the second run")
     assert not left.discard()
