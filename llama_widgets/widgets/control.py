@@ -31,6 +31,15 @@ def register(widget: LlamaWidget) -> None:
         manager.register_target(CONTROL_TARGET, _opened)
     if widget.model_id:
         _widgets[widget.model_id] = widget
+    # ipykernel 7.4 hands a view's message not to the thread that its sender names, but to the subshell of the request
+    # that was handled when the kernel last sent something over this comm, whichever comm that request came over. Where
+    # that subshell is no more, as after a connection was lost, the message would be refused: nothing would arrive.
+    if hasattr(widget.comm, "_reply_subshell_for"):
+        widget.comm._reply_subshell_for = _as_sent  # noqa: SLF001 - there is no public way
+
+
+def _as_sent(_data: object, subshell: str | None) -> str | None:
+    return subshell
 
 
 def _opened(comm: Any, _message: dict[str, Any]) -> None:  # noqa: ANN401 - comm has no common base class

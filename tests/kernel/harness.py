@@ -135,10 +135,12 @@ class Kernel:
 
     def create_subshell(self) -> str:
         """Ask for a subshell, as JupyterLab does for each comm target, and return its id (ipykernel 7 and later)."""
-        message = self._client.session.msg("create_subshell_request", {})
-        self._client.control_channel.send(message)
-        subshell: str = self.reply(message["header"]["msg_id"])["content"]["subshell_id"]
+        subshell: str = self._control("create_subshell_request", {})["subshell_id"]
         return subshell
+
+    def delete_subshell(self, subshell: str) -> None:
+        """Delete a subshell, as JupyterLab does when the last comm of its target is closed."""
+        self._control("delete_subshell_request", {"subshell_id": subshell})
 
     # Waiting
 
@@ -217,6 +219,12 @@ class Kernel:
         process = self._process
         self._client.shutdown(restart=restart)
         return process.wait(PATIENCE)  # raises if it hangs: killing it would hide that
+
+    def _control(self, kind: str, content: Message) -> Message:
+        message = self._client.session.msg(kind, content)
+        self._client.control_channel.send(message)
+        reply: Message = self.reply(message["header"]["msg_id"])["content"]
+        return reply
 
     def _send(self, kind: str, content: Message, subshell: str | None, metadata: Message | None = None) -> str:
         message = self._client.session.msg(kind, content, metadata=metadata)

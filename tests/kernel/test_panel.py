@@ -148,6 +148,21 @@ def test_stop_while_a_cell_blocks(kernel: Kernel, panel: str, kernel_name: str) 
     assert wait_for_end(kernel, panel)["stop_reason"] == "abort"
 
 
+def test_stop_when_the_subshell_that_was_last_at_work_is_no_more(kernel: Kernel, panel: str) -> None:
+    """After a lost connection ipywidgets opens and closes a comm of its own, and JupyterLab deletes its subshell."""
+    if "kernel subshells" not in kernel.features():
+        pytest.skip("this kernel has no subshells")
+    ask(kernel, panel, LONG)
+    wait_for_chunk(kernel, panel)
+    subshell = kernel.create_subshell()
+    comm = kernel.open_comm("jupyter.widget.control", metadata={"version": "1.0.0"}, subshell=subshell)
+    closing = kernel.close_comm(comm, subshell=subshell)
+    kernel.wait_for(lambda m: m["msg_type"] == "comm_msg" and m["content"]["comm_id"] == panel, of=closing)
+    kernel.delete_subshell(subshell)
+    kernel.send_custom(panel, {"type": "abort", "request_id": "a", "target": "q"})
+    assert wait_for_end(kernel, panel)["stop_reason"] == "abort"
+
+
 def test_prints_during_a_load_are_the_users_own(kernel: Kernel) -> None:
     outcome = kernel.run(
         "import sys, time, llama_widgets as lw\n"
