@@ -173,3 +173,14 @@ def test_a_connection_that_is_lost_while_the_answer_ends(page: Page, lab: Lab, l
     with line.lost():
         page.wait_for_timeout(7_000)
     expect_all_words(panel)
+
+
+def test_stop_after_a_lost_connection(page: Page, lab: Lab, line: Line) -> None:
+    nb = Notebook(page, line, lab.write([PANEL], KERNEL))
+    panel = begin(nb)
+    with line.lost():
+        page.wait_for_timeout(2_000)
+    wait_for_word(panel, LAST_BEFORE_GATE)
+    button(panel, "Stop").click()
+    wait_until_ready(panel)
+    assert words(panel) == WORDS[: LAST_BEFORE_GATE + 1]

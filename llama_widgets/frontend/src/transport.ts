@@ -67,7 +67,7 @@ export function modelId(model: AnyModel): string | undefined {
 
 interface Watch {
   /** The model has lost its kernel: it was restarted or shut down. */
-  onGone: () => void;
+  onGone?: () => void;
   /** The connection to the kernel was interrupted and is there again; messages may have been lost. */
   onBack?: () => void;
   signal: AbortSignal;
@@ -75,7 +75,7 @@ interface Watch {
 
 export function watchConnection(model: AnyModel, { onGone, onBack, signal }: Watch): void {
   const onChange = () => {
-    if (behind(model)?.comm_live === false) onGone();
+    if (behind(model)?.comm_live === false) onGone?.();
   };
   const onStatus = (_kernel: unknown, status: string) => {
     if (status === "connected") onBack?.();
@@ -116,13 +116,13 @@ export class Transport {
   #model: AnyModel;
   #id: string | undefined;
   #onAlive: (() => void) | undefined;
-  #pings = new Map<string, (control: boolean) => void>();
+  #pings = new Map<string, () => void>();
 
   constructor(model: AnyModel, { id, onAlive }: TransportOptions = {}) {
     this.#model = model;
     this.#id = id ?? modelId(model);
     this.#onAlive = onAlive;
-    this.#prove().catch((error) => console.debug("[llama_widgets] no control comm", error));
+    this.prove();
   }
 
   /** A transport that takes its pongs itself, for a model whose other messages nobody reads. */
@@ -134,6 +134,7 @@ export class Transport {
     };
     model.on("msg:custom", onMessage);
     signal.addEventListener("abort", () => model.off("msg:custom", onMessage));
+    watchConnection(model, { onBack: () => transport.prove(), signal });
     return transport;
   }
 
@@ -151,20 +152,29 @@ export class Transport {
 
   /** Sends a message and returns whether the kernel answers a ping that takes the same way. */
   async sendAndProbe(message: FromView): Promise<boolean> {
-    this.send(message);
-    if (await this.#ping((ping) => this.send(ping))) return true;
     const control = this.#control();
-    if (!control) return false;
-    // The control comm has died without a word. The plain way may be no better, but it is the one that lasts. Only an
-    // abort can be sent twice: a question would be asked twice.
-    control.alive = false;
-    if (message.type === "abort") this.#model.send(message);
+    this.send(message);
+    const answered = await new Promise<boolean>((resolve) => {
+      this.#ping(control, () => resolve(true));
+      setTimeout(() => resolve(false), PATIENCE_MS);
+    });
+    if (answered) return true;
+    // The plain way may be no better, but it is the one that lasts: it is taken until the control comm answers again.
+    if (control) control.alive = false;
+    if (!this.#control()) this.prove();
+    // Only an abort can be sent twice: a question would be asked twice.
+    if (message.type === "abort" && this.#control() !== control) this.send(message);
     return false;
+  }
+
+  /** Tries the control comm; to be called again when the connection has been interrupted. */
+  prove(): void {
+    this.#prove().catch((error) => console.debug("[llama_widgets] no control comm", error));
   }
 
   /** Takes a `pong`; to be called with the request id of each that arrives. */
   pong(requestId: string): void {
-    this.#pings.get(requestId)?.(true);
+    this.#pings.get(requestId)?.();
     this.#pings.delete(requestId);
   }
 
@@ -174,11 +184,15 @@ export class Transport {
     return control?.alive && !control.comm.isDisposed ? control : undefined;
   }
 
-  #ping(send: (message: FromView) => void): Promise<boolean> {
+  /** Calls when the answer comes. However late that is, the control comm that it went over has proved to work. */
+  #ping(control: Control | undefined, onAnswer: () => void): void {
     const request_id = newId();
-    const answered = new Promise<boolean>((resolve) => this.#pings.set(request_id, resolve));
-    send({ type: "ping", request_id });
-    return Promise.race([answered, sleep(PATIENCE_MS).then(() => false)]);
+    this.#pings.set(request_id, () => {
+      if (control) control.alive = true;
+      onAnswer();
+    });
+    if (control) control.comm.send({ type: "ping", request_id, widget: this.#id });
+    else this.#model.send({ type: "ping", request_id });
   }
 
   async #prove(): Promise<void> {
@@ -187,12 +201,7 @@ export class Transport {
     const control = await connect(kernel);
     if (!control) return;
     await control.opened;
-    const request_id = newId();
     // No time-out: where the kernel is busy now, the pong comes late, and the way is proved then.
-    this.#pings.set(request_id, () => {
-      control.alive = true;
-      this.#onAlive?.();
-    });
-    control.comm.send({ type: "ping", request_id, widget: this.#id });
+    this.#ping(control, () => this.#onAlive?.());
   }
 }

@@ -103,12 +103,31 @@ function newKernelId(): string {
   return `kernel-${kernels}`;
 }
 
+type Slot = (sender: unknown, value: string) => void;
+
+export class MockSignal {
+  readonly slots = new Set<Slot>();
+
+  connect(slot: Slot): void {
+    this.slots.add(slot);
+  }
+
+  disconnect(slot: Slot): void {
+    this.slots.delete(slot);
+  }
+
+  emit(value: string): void {
+    for (const slot of this.slots) slot(this, value);
+  }
+}
+
 export class MockKernel {
   readonly id = newKernelId();
   readonly comms: MockComm[] = [];
   supportsSubshells = true;
   info = Promise.resolve();
   subshellStarted: Promise<unknown> = Promise.resolve();
+  readonly connectionStatusChanged = new MockSignal();
 
   createComm(): MockComm {
     const comm = new MockComm(this.subshellStarted);

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { CONTROL_TARGET } from "../src/messages";
 import { modelId, Transport } from "../src/transport";
-import { MockKernel, MockModel } from "./mocks";
+import { type MockComm, MockKernel, MockModel } from "./mocks";
 
 beforeEach(() => vi.useFakeTimers());
 afterEach(() => vi.useRealTimers());
@@ -137,6 +137,28 @@ describe("a probe", () => {
     expect(model.last("hello")).toBeDefined();
   });
 
+  it("that failed is made good by a pong that comes late", async () => {
+    const { comm, transport } = await proved();
+    const answer = transport.sendAndProbe({ type: "hello", request_id: "h" });
+    await later(500);
+    await expect(answer).resolves.toBe(false);
+    expect(transport.way).toBe("plain");
+    transport.pong(String(comm.sent.at(-1)?.request_id));
+    expect(transport.way).toBe("control");
+  });
+
+  it("sends an abort that got no answer on the plain way over a control comm that has come up since", async () => {
+    const { kernel, model } = onKernel();
+    const transport = new Transport(model.as);
+    await soon();
+    const abort = { type: "abort", request_id: "a", target: "r1" } as const;
+    void transport.sendAndProbe(abort);
+    transport.pong(String(kernel.comms[0]?.sent[0]?.request_id));
+    await later(500);
+    expect(model.sent.map(({ type }) => type)).toEqual(["abort", "ping"]);
+    expect(kernel.comms[0]?.sent.at(-1)).toEqual({ ...abort, widget: "model-1" });
+  });
+
   it("never asks a question twice", async () => {
     const { model, comm, transport } = await proved();
     const answer = transport.sendAndProbe({ type: "ask", request_id: "r", text: "Why?" });
@@ -152,6 +174,23 @@ describe("a probe", () => {
     await expect(answer).resolves.toBe(false);
     expect(model.sent.map(({ type }) => type)).toEqual(["ask", "ping"]);
   });
+});
+
+it("a transport that listens tries the control comm again when the connection is back", async () => {
+  const { kernel, model } = onKernel();
+  const ending = new AbortController();
+  const transport = Transport.listening(model.as, ending.signal);
+  await soon();
+  const comm = kernel.comms[0] as MockComm;
+  kernel.connectionStatusChanged.emit("connecting");
+  await soon();
+  expect(comm.sent).toHaveLength(1); // its pong was lost
+  kernel.connectionStatusChanged.emit("connected");
+  await soon();
+  model.receive({ type: "pong", request_id: comm.sent[1]?.request_id });
+  expect(transport.way).toBe("control");
+  ending.abort();
+  expect(kernel.connectionStatusChanged.slots.size).toBe(0);
 });
 
 it("a transport that listens hears its own pongs until its signal ends", async () => {

@@ -60,12 +60,16 @@ export class ChatSession {
     });
     watchConnection(model as AnyModel, {
       onGone: () => this.store.dispatch({ type: "gone" }),
-      onBack: () => this.hello(),
+      onBack: () => {
+        this.#transport.prove();
+        void this.#catchUp();
+      },
       signal,
     });
     this.#transport = new Transport(model as AnyModel, {
       onAlive: () => {
-        // The first hello may still wait behind a running cell; this one does not.
+        // The first hello, or an abort, may still wait behind a running cell; these do not.
+        this.#stopAgain();
         if (!this.store.state.synced) this.hello();
       },
     });
@@ -205,12 +209,18 @@ export class ChatSession {
 
   /** Nothing is heard: asks how things are, and makes up for what may have got lost on its way there. */
   async #catchUp(): Promise<void> {
-    const { pending, running, stopping } = this.store.state;
+    const { pending } = this.store.state;
     const way = this.#transport.way;
-    if (stopping) this.#transport.send({ type: "abort", request_id: newId(), target: running || "generation" });
+    this.#stopAgain();
     const answered = await this.#transport.sendAndProbe({ type: "hello", request_id: newId() });
     // What came after the question on the same way was answered, and the question was not echoed.
     if (answered && pending && way === this.#way) this.store.dispatch({ type: "lost", requestId: pending.requestId });
+  }
+
+  /** An abort may have got lost; one that comes twice does no harm. */
+  #stopAgain(): void {
+    const { running, stopping } = this.store.state;
+    if (stopping) this.send({ type: "abort", request_id: newId(), target: running || "generation" });
   }
 
   /** Traits and messages travel apart and the order between them is not promised; but soon they have to agree. */
