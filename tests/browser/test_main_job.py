@@ -125,6 +125,15 @@ def test_shift_enter_breaks_the_line_and_does_not_run_the_cell(notebook: Open) -
     expect(nb.output(1)).to_contain_text("1")
 
 
+def test_the_notebook_is_saved_from_the_message_box(notebook: Open) -> None:
+    nb = notebook([PANEL])
+    nb.run(0)
+    message_box(nb.output(0)).fill("a draft")
+    nb.page.keyboard.press("Control+s")
+    nb.page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+    expect(message_box(nb.output(0))).to_be_focused()
+
+
 def test_stop_acts_while_a_cell_blocks(notebook: Open) -> None:
     nb = notebook([PANEL, BLOCK])
     nb.run(0)
