@@ -310,6 +310,20 @@ describe("the message box", () => {
     expect(heard).not.toHaveBeenCalled();
   });
 
+  it("what concerns the whole page gets through, and nothing that runs, merges or brings back cells", async () => {
+    await draw();
+    const heard: string[] = [];
+    el.addEventListener("keydown", ({ key }) => heard.push(key));
+    for (const key of ["Enter", "z", "Z", "a", "v", "x", "M", "Backspace", "ArrowUp", "s", "f", "C"]) {
+      await press(key, { ctrlKey: true });
+    }
+    await press("s", { metaKey: true });
+    await press("s", { ctrlKey: true, altKey: true }); // AltGr writes letters with it
+    await press("s");
+    await press("Enter", { altKey: true });
+    expect(heard).toEqual(["s", "f", "C", "s"]);
+  });
+
   it("Enter that ends the composition of a word does not send", async () => {
     await draw();
     await type("にほん");
@@ -624,6 +638,10 @@ describe("a turn", () => {
     await receive(error);
     expect(again.isConnected).toBe(true);
     expect(again.value).toBe("Why not?");
+    const edited = { ...question, id: "q2", content: "Why not?", siblings: ["q1", "q2"] };
+    await receive({ type: "branched", request_id: "r", after: "", turns: [edited] });
+    expect(again.isConnected).toBe(false);
+    expect(document.activeElement?.getAttribute("role")).toBe("log");
   });
 
   it("marks what the model is no longer told", async () => {

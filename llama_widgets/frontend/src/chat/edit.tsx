@@ -21,14 +21,16 @@ export function EditBox({ turn, session, busy, onClose }: EditProps) {
     area.style.height = `${area.scrollHeight + area.offsetHeight - area.clientHeight}px`;
   }, [text]);
   useLayoutEffect(() => {
-    box.current?.focus();
-    box.current?.setSelectionRange(text.length, text.length);
+    const area = box.current;
+    const editing = area?.parentElement;
+    const log = area?.closest<HTMLElement>("[role=log]");
+    area?.focus();
+    area?.setSelectionRange(text.length, text.length);
+    return () => {
+      // Sent or given up, it goes: the keyboard stays in the conversation.
+      if (editing?.contains(document.activeElement)) log?.focus({ preventScroll: true });
+    };
   }, []);
-  const close = () => {
-    const log = box.current?.closest<HTMLElement>("[role=log]");
-    onClose();
-    log?.focus({ preventScroll: true });
-  };
   // The box stays until the kernel has taken the question, which takes this turn away: nothing that was typed is lost.
   // As it stands in the box: Enter may come before the last letter is drawn.
   const send = () => void session.edit(turn, box.current?.value ?? text);
@@ -36,7 +38,7 @@ export function EditBox({ turn, session, busy, onClose }: EditProps) {
     if (event.isComposing) return;
     if (event.key === "Escape") {
       event.preventDefault(); // it stops no answer then
-      close();
+      onClose();
     } else if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
       event.preventDefault();
       send();
@@ -55,7 +57,7 @@ export function EditBox({ turn, session, busy, onClose }: EditProps) {
       />
       <div class="lw-row lw-small">
         <span class="lw-muted lw-grow">What followed stays as a branch.</span>
-        <button type="button" class="lw-button" onClick={close}>
+        <button type="button" class="lw-button" onClick={onClose}>
           Cancel
         </button>
         <button type="button" class="lw-button lw-primary" disabled={busy || !text.trim()} onClick={send}>
