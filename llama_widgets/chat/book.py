@@ -38,7 +38,7 @@ class Conversation:
     def name(self) -> str:
         """The name to show."""
         first = next((turn for turn in self.tree.path if turn.role == "user"), None)
-        words = " ".join((self.given_name or (first.content[:1000] if first else "")).split())
+        words = " ".join((self.given_name or ((first.typed or first.content)[:1000] if first else "")).split())
         cut = len(words) > _NAME_LENGTH and not self.given_name
         return (f"{words[: _NAME_LENGTH - 1].rstrip()}…" if cut else words) or "New conversation"
 

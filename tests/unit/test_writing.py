@@ -66,6 +66,7 @@ def test_a_question_holds_what_the_model_saw_and_what_was_typed(desk: Desk, vari
     question = desk.question()
     assert question["content"] == "Is 91 old? {sic}\n\na.csv:\n```csv\na,b\n{age},2\n```"
     assert question["typed"] == "Is {age} old? {{sic}}"
+    assert desk.chat.conversations[0]["name"] == "Is {age} old? {{sic}}"
     assert [(each["source"], each["kind"]) for each in question["inserts"]] == [("age", "value"), ("a.csv", "file")]
     assert desk.failed == []
 
