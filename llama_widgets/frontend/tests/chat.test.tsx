@@ -601,6 +601,7 @@ describe("a turn", () => {
     expect(el.textContent).toContain("Deleted.");
     button("Undo")?.click();
     expect(model.last("undo")).toBeDefined();
+    expect(document.activeElement?.getAttribute("role")).toBe("log"); // the button is gone with what it undid
     button("Continue")?.click();
     await settled();
     const id = model.last("continue")?.request_id as string;

@@ -146,6 +146,11 @@ function StatusBar({ session, traits, selectorOpen }: StatusBarProps) {
   const busy = useStore(session.store, isBusy);
   const removed = useStore(session.store, (state) => state.removed);
   const { progress } = traits;
+  const undo = (event: MouseEvent) => {
+    const panel = (event.currentTarget as Element).closest(".lw-panel");
+    session.undo();
+    panel?.querySelector<HTMLElement>("[role=log]")?.focus({ preventScroll: true }); // the button goes
+  };
   const showBar = progress !== null && !(selectorOpen && traits.state === "loading");
   return (
     <>
@@ -165,7 +170,7 @@ function StatusBar({ session, traits, selectorOpen }: StatusBarProps) {
         {removed && traits.can_undo && !busy && (
           <>
             <span role="status">{removed}</span>
-            <button type="button" class="lw-quiet" onClick={() => session.undo()}>
+            <button type="button" class="lw-quiet" onClick={undo}>
               Undo
             </button>
           </>
