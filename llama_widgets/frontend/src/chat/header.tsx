@@ -56,24 +56,23 @@ function Context({ used, size }: { used: number; size: number }) {
   const text = `${count(used)} / ${count(size)}`;
   const level = used >= 0.95 * size ? "full" : used >= 0.8 * size ? "high" : "";
   return (
-    <>
-      <span class="lw-muted lw-small lw-figures" data-level={level}>
-        {text}
-      </span>
-      {/* biome-ignore lint/a11y/useSemanticElements: browsers draw <meter> each in its own way */}
-      <span
-        class="lw-meter"
-        data-level={level}
-        role="meter"
-        aria-label="Context used"
-        aria-valuemin={0}
-        aria-valuemax={size}
-        aria-valuenow={used}
-        aria-valuetext={`${text} tokens${LEVELS[level]}`}
-        title={`Context used${LEVELS[level]}`}
-      >
+    // biome-ignore lint/a11y/useSemanticElements: browsers draw <meter> each in its own way
+    <span
+      class="lw-row lw-context"
+      data-level={level}
+      role="meter"
+      aria-label="Context used"
+      aria-valuemin={0}
+      aria-valuemax={size}
+      aria-valuenow={used}
+      aria-valuetext={`${text} tokens${LEVELS[level]}`}
+      title={`Context used${LEVELS[level]}`}
+    >
+      <span class="lw-muted lw-small">{text}</span>
+      {/* Not where there is little room: then only the figures are seen. */}
+      <span class="lw-meter">
         <i style={{ width: `${Math.min(100, (100 * used) / size)}%` }} />
       </span>
-    </>
+    </span>
   );
 }
