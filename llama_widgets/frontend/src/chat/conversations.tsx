@@ -34,6 +34,9 @@ export function Conversations({ session, conversations, busy, onClose }: Convers
         <button type="button" class="lw-button lw-primary" disabled={busy} onClick={begin}>
           New conversation
         </button>
+        <button type="button" class="lw-quiet" onClick={onClose}>
+          Close
+        </button>
       </div>
       <ul>
         {conversations.toReversed().map(({ id, name, current }) => (

@@ -5,11 +5,13 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 const KEYS: readonly (readonly [string, string])[] = [
   ["Enter", "sends the message"],
   ["Shift + Enter", "starts a new line"],
-  ["Esc", "stops the answer; closes what is open"],
+  ["Esc", "closes what is open, or else stops the answer"],
   ["↑", "in an empty message box: earlier messages"],
   ["{", "puts in a variable or an expression of the notebook"],
+  ["↑ ↓, Enter or Tab", "in a list of names: choose one, take it"],
   ["Tab, Shift + Tab", "go through buttons, messages and settings"],
   ["Enter or Space", "on a button: presses it"],
+  ["↑ ↓, Home, End, a letter", "in a menu: go to an entry"],
   ["↑ ↓ Page up, Page down", "in the conversation: scroll"],
   ["?", "outside of text boxes: this list"],
 ];
