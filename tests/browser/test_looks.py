@@ -72,7 +72,8 @@ def test_an_answer_fits_its_panel_and_breaks_no_word_of_a_table(notebook: Open, 
         assert box is not None
         assert room["x"] <= box["x"]
         assert box["x"] + box["width"] <= room["x"] + room["width"]
-    assert conversation(panel).evaluate("log => log.scrollWidth - log.clientWidth") == 0
+    for part in (conversation(panel), panel.locator(".jp-OutputArea-output").first):
+        assert part.evaluate("part => part.scrollWidth - part.clientWidth") == 0
 
     heading, word = panel.get_by_role("columnheader", name="Complexity"), panel.get_by_role("cell", name="linearithmic")
     lines = [part.evaluate(LINES) for part in (heading, word)]
@@ -134,6 +135,19 @@ def test_who_asks_sees_the_answer_and_a_second_view_opens_at_the_end(notebook: O
     nb.run(2)
     expect(answers(nb.output(2))).to_have_count(5)
     expect_at_end(nb.output(2))
+
+
+def test_the_list_of_keys_is_seen_as_a_whole_above_a_long_conversation(notebook: Open) -> None:
+    nb = notebook([SCRIPTED, "for _ in range(9): panel.ask('more')"])
+    nb.run(0)
+    nb.run(1)
+    panel = nb.output(0)
+    expect_at_end(panel)
+    conversation(panel).focus()
+    nb.page.keyboard.press("?")
+    keys = panel.get_by_role("region", name="Keyboard")
+    expect(keys).to_contain_text("Shift + Enter")
+    assert keys.evaluate("list => list.scrollHeight - list.clientHeight") == 0
 
 
 def test_who_reads_further_up_is_left_in_peace(notebook: Open) -> None:

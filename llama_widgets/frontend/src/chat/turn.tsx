@@ -106,7 +106,6 @@ function Settled(props: TurnProps) {
       ))}
       <div class="lw-row lw-footer lw-muted lw-small" dir="ltr">
         <span>{figures}</span>
-        <span class="lw-grow" />
         <Actions {...props} />
       </div>
     </>
