@@ -282,9 +282,11 @@ def test_a_question_is_replaced(make: Callable[..., tuple[Chat, Engine]]) -> Non
     assert [message["content"] for message in engine.asked[3].messages] == ["a 1", "1 a ", "d 4"]
     chat.edit(-2, "e 5")
     assert said(chat) == [("user", "e 5"), ("assistant", "5 e ")]
-    for index in (1, -2, "0", None, True, 0.0):
+    for index in (1, -2, None, True, 0.0):
         with pytest.raises(ParameterError, match="no question"):
             chat.edit(index, "x")  # type: ignore[arg-type]
+    with pytest.raises(ParameterError, match="no turn '0'"):
+        chat.edit("0", "x")
     with pytest.raises(ParameterError, match="empty"):
         chat.edit(0, " ")
     assert said(chat) == [("user", "e 5"), ("assistant", "5 e ")]
@@ -304,8 +306,10 @@ def test_nothing_is_lost_when_an_answer_cannot_be_made_again(make: Callable[...,
         with pytest.raises(EngineError, match="It broke"):
             again()
         assert chat.messages == before
-        assert [change.type for change in changes[-2:]] == ["snapshot", "error"]
-        assert (changes[-2].turns, changes[-2].running) == (before, "")
+        branched = next(change for change in reversed(changes) if change.type == "branched")
+        kept = [message["id"] for message in before].index(branched.after) + 1 if branched.after else 0
+        assert before[:kept] + branched.turns == before
+        assert changes[-1].type == "error"
 
 
 def test_an_answer_that_was_cut_is_gone_on_with(make: Callable[..., tuple[Chat, Engine]]) -> None:
@@ -326,7 +330,8 @@ def test_an_answer_that_was_cut_is_gone_on_with(make: Callable[..., tuple[Chat, 
     assert [command.response_prefix for command in engine.asked] == ["zero ", "zero one ", "zero one two and "]
     assert engine.asked[2].messages == [{"role": "system", "content": "Count."}, {"role": "user", "content": "x"}]
     assert said(chat) == [("user", "x"), ("assistant", reply.text)]
-    assert (chat.messages[-1]["id"], chat.messages[-1]["stop_reason"]) == (cut["id"], "eos")
+    assert chat.messages[-1]["stop_reason"] == "eos"
+    assert (chat.messages[-1]["siblings"][0], len(chat.messages[-1]["siblings"])) == (cut["id"], 3)
     assert chat.messages[-1]["usage"] == reply.usage.__dict__
 
 
