@@ -120,12 +120,14 @@ describe("what it makes of Markdown", () => {
     expect(root.querySelector("hr")).not.toBeNull();
   });
 
-  it("a closed fence has a button, one that is open has not", () => {
-    const closed = whole("```python\ndef f(x):\n    return '<b>'\n```");
-    expect(closed.querySelector("code")?.textContent).toBe("def f(x):\n    return '<b>'");
-    expect(closed.querySelector<HTMLButtonElement>("button")?.dataset.copy).toBe("def f(x):\n    return '<b>'");
-    const open = whole("```python\ndef f(x):");
-    expect(open.querySelector("code")?.textContent).toBe("def f(x):");
-    expect(open.querySelector("button")).toBeNull();
+  it("a closed fence has a button, one that is open has not, until no more comes", () => {
+    const copy = (text: string, ended: boolean) => {
+      const root = document.createElement("div");
+      new MarkdownStream(root).show(text, ended);
+      return root.querySelector<HTMLElement>(".lw-copy-code")?.dataset.copy;
+    };
+    expect(copy("```python\ndef f(x):\n    return '<b>'\n```", false)).toBe("def f(x):\n    return '<b>'");
+    expect(copy("```py\nx = 1\ny", false)).toBeUndefined();
+    expect(copy("```py\nx = 1\ny", true)).toBe("x = 1\ny");
   });
 });

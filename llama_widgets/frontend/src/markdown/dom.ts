@@ -20,6 +20,9 @@ export function safeUrl(href: string): string | null {
 
 /** Draws all of a text: its footnotes come last, those that are referred to, in the order in which they are. */
 export function whole(tokens: readonly Token[]): Node[] {
+  const last = tokens.at(-1);
+  // Cut off within its code, an answer gets no more of it: what is there can be copied too.
+  if (last?.type === "code" && !isClosed(last as Tokens.Code)) last.raw += "\n```";
   const made = blocks(tokens.filter(({ type }) => type !== "note"));
   const notes = tokens.filter((token): token is NoteToken => token.type === "note" && token.number > 0);
   return notes.length ? [...made, notesOf(notes.sort((a, b) => a.number - b.number))] : made;
