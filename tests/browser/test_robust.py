@@ -62,7 +62,8 @@ def line(lab: Lab) -> Iterator[Line]:
 
 def words(panel: Locator) -> list[str]:
     """Return what an answer says, word by word."""
-    return re.findall(r"\bw\d+\b", answers(panel).first.inner_text())
+    # What is out of sight is not laid out and has no inner text.
+    return re.findall(r"\bw\d+\b", answers(panel).first.text_content() or "")
 
 
 def wait_for_word(panel: Locator, number: int) -> None:
