@@ -186,7 +186,8 @@ class Chat(Asking, Branches, Exporting, Presets):
     @property
     def busy(self) -> bool:
         """Whether an answer is being made or waited for."""
-        return self._record.answer is not None
+        with self._record.lock:  # once it is not, all of the answer is in place
+            return self._record.answer is not None
 
     @property
     def running(self) -> str:
