@@ -21,7 +21,13 @@ export class Store<State, Action> {
     this.#state = next;
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
-      for (const listener of this.#listeners) listener();
+      for (const listener of this.#listeners) {
+        try {
+          listener();
+        } catch (error) {
+          console.error("[llama_widgets]", error); // the others must hear of it, or a part of the page stays as it was
+        }
+      }
     });
   }
 
