@@ -103,14 +103,14 @@ class Kept:
         """Return the data of the outputs, those of the oldest turns first."""
         turns = state.pop("turns")
         shown = _shown(turns, state["current"])
-        self._html = {turn["id"]: self._drawn(turn) for turn in turns if turn["id"] in shown}
+        self._html = {turn["id"]: self._drawn(turn) for turn in turns if _key(turn) in shown}
         cuts = [0, *_cuts([_size(turn) for turn in turns]), len(turns)]
         outputs: list[dict[str, Any]] = []
         for begin, end in pairwise(cuts):
             data: dict[str, Any] = dict(_EMPTY)
             if begin < end:
                 part = turns[begin:end]
-                html = "\n".join(self._html[turn["id"]][1] for turn in part if turn["id"] in shown)
+                html = "\n".join(self._html[turn["id"]][1] for turn in part if _key(turn) in shown)
                 data["text/html"] = f'<div class="lw-transcript">\n{html}\n</div>'
                 data[MIME] = {"panel": self.id, "block": len(outputs), "turns": part}
             outputs.append(data)
@@ -145,13 +145,18 @@ def shell() -> Any:  # noqa: ANN401 - IPython's shell
     return own if getattr(own, "kernel", None) is not None else None
 
 
-def _shown(turns: Sequence[dict[str, Any]], current: str) -> set[str]:
-    """Return the ids of the turns that are shown."""
-    shown = {""}
+def _key(turn: dict[str, Any]) -> tuple[str, str]:
+    # A conversation that was exported and imported again has turns of the same ids.
+    return turn["conversation"], turn["id"]
+
+
+def _shown(turns: Sequence[dict[str, Any]], current: str) -> set[tuple[str, str]]:
+    """Return the keys of the turns that are shown."""
+    shown = {(current, "")}
     for turn in turns:
-        if turn["conversation"] == current and turn.get("shown") and turn["parent"] in shown:
-            shown.add(turn["id"])
-    return shown - {""}
+        if turn.get("shown") and (turn["conversation"], turn["parent"]) in shown:
+            shown.add(_key(turn))
+    return shown - {(current, "")}
 
 
 def _size(turn: dict[str, Any]) -> int:

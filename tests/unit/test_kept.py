@@ -99,6 +99,13 @@ def test_what_is_kept_is_clean_and_whole(tmp_path: Path) -> None:
     assert saved.system == "Be terse."
 
 
+def test_a_conversation_that_is_there_twice_is_shown_once() -> None:
+    chat = lw.Chat(messages=say(4))
+    chat.import_json(chat.to_json().encode())
+    assert len(chat.conversations) == 2
+    assert sum(data["text/html"].count("0 xxx") for data in outputs(chat)) == 1
+
+
 def panel_with(text: str, name: str = "") -> lw.ChatPanel:
     return lw.ChatPanel("m.gguf", name=name, messages=[{"role": "user", "content": text}])
 

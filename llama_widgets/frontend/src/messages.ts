@@ -67,7 +67,8 @@ export interface Turn extends ReturnType<typeof turn> {
   typed?: string;
   /** What was put into a question, in the order of its text. */
   inserts?: Insert[];
-  /** Of a tool's turn: its name and how far it is. */
+  /** Of a tool's turn: which call it answers, the tool's name and how far it is. */
+  tool_call_id?: string;
   name?: string;
   state?: string;
   usage?: ReturnType<typeof usage>;
@@ -85,6 +86,7 @@ const readTurn = (value: unknown, name: string): Turn => {
   if (read.siblings !== undefined) read.siblings = list(text)(read.siblings, `${name}.siblings`);
   if (read.typed !== undefined) read.typed = text(read.typed, `${name}.typed`);
   if (read.inserts !== undefined) read.inserts = list(insert)(read.inserts, `${name}.inserts`);
+  if (read.tool_call_id !== undefined) read.tool_call_id = text(read.tool_call_id, `${name}.tool_call_id`);
   if (read.name !== undefined) read.name = text(read.name, `${name}.name`);
   if (read.state !== undefined) read.state = text(read.state, `${name}.state`);
   if (read.usage !== undefined) read.usage = usage(read.usage, `${name}.usage`);

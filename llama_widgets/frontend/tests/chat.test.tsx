@@ -264,18 +264,36 @@ describe("beside the text", () => {
       stop_reason: "tool_calls",
       tool_calls: [{ id: "c", name: "weather", arguments: { town: "Bern", days: 2 } }],
     };
-    const tool = (state: string, content = "") => turn(id, "w", "tool", content, { name: "weather", state });
+    const tool = (state: string, content = "") =>
+      turn(id, "w", "tool", content, { name: "weather", tool_call_id: "c", state });
+    const card = () => el.querySelector<HTMLDetailsElement>('[aria-label="Tool weather"]');
     await receive(turn(id, `a${id}`, "assistant", "", called), tool("waiting"));
-    expect(el.querySelector(".lw-call")?.textContent).toBe('weather(town: "Bern", days: 2)');
+    expect(card()?.textContent).toBe('weather(town: "Bern", days: 2) · waits to be confirmed');
     expect(status()).toBe("A tool waits to be confirmed · weather");
     await receive(tool("running"));
     expect(status()).toBe("Running a tool · weather");
     expect(button("Stop")).toBeDefined();
     await receive(tool("failed", "Error: ValueError: no"));
-    const result = el.querySelector<HTMLDetailsElement>('[aria-label="Tool weather"]');
-    expect([result?.open, result?.textContent]).toEqual([false, "weather · failedError: ValueError: no"]);
+    expect([card()?.open, card()?.textContent]).toEqual([
+      false,
+      'weather(town: "Bern", days: 2) · failedError: ValueError: no',
+    ]);
     await receive(turn(id, "b", "assistant", ""), chunk(id, 0, "Rain."));
     expect(turns().at(-1)).toBe("Rain.");
+  });
+
+  it("an answer that was stopped while a tool ran can be gone on with or made again", async () => {
+    await draw();
+    const called = { stop_reason: "tool_calls", tool_calls: [{ id: "c", name: "weather", arguments: {} }] };
+    const turns = [
+      { id: "q", role: "user", content: "Rain?" },
+      { id: "a", role: "assistant", content: "", ...called },
+      { id: "w", role: "tool", content: "stopped", name: "weather", tool_call_id: "c", state: "stopped" },
+    ];
+    await receive({ type: "snapshot", request_id: "h", turns });
+    button("Regenerate")?.click();
+    expect(model.last("regenerate")).toMatchObject({ turn: "w" });
+    expect(button("Continue")).toBeDefined();
   });
 
   it("warnings are shown until there is nothing to warn of", async () => {

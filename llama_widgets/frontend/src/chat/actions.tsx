@@ -30,12 +30,12 @@ export function Actions({ turn, session, busy, isLast, onEdit }: ActionsProps) {
           Edit
         </button>
       )}
-      {turn.role === "assistant" && isLast && wasCut(turn) && (
+      {isLast && wasCut(turn) && (
         <button type="button" class="lw-quiet" disabled={busy} onClick={act(() => session.goOn())}>
           Continue
         </button>
       )}
-      {turn.role === "assistant" && turn.stop_reason !== "tool_calls" && (
+      {(turn.role === "assistant" || turn.role === "tool") && (
         <button type="button" class="lw-quiet" disabled={busy} onClick={act(() => session.regenerate(turn.id))}>
           Regenerate
         </button>

@@ -108,6 +108,7 @@ export function thoughtsTitle({ usage, timings }: Turn): string {
 
 /** Whether an answer can be gone on with. */
 export function wasCut({ role, stop_reason }: Turn): boolean {
+  if (role === "tool") return true; // it was stopped while it ran
   return role === "assistant" && stop_reason !== undefined && !["eos", "stop", "tool_calls"].includes(stop_reason);
 }
 
@@ -126,9 +127,10 @@ const STATES: Record<string, string> = {
   stopped: "was stopped",
 };
 
-/** What a tool does: "weather · failed". */
-export function toolTitle({ name, state }: Turn): string {
-  return [name || "Tool", STATES[state ?? ""]].filter(Boolean).join(" · ");
+/** How far a call is: " · failed"; nothing where it went well. */
+export function toolState({ state }: Turn): string {
+  const words = STATES[state ?? ""];
+  return words ? ` · ${words}` : "";
 }
 
 /** A call as it would be written: `weather(town: "Bern")`. */

@@ -7,7 +7,7 @@ import { Actions } from "./actions";
 import { EditBox } from "./edit";
 import { Filled } from "./filled";
 import type { ChatSession } from "./session";
-import { callText, footer, thoughtsTitle, toolTitle } from "./status";
+import { callText, footer, thoughtsTitle, toolState } from "./status";
 
 interface TurnProps {
   turn: Turn;
@@ -34,7 +34,7 @@ export function TurnView(props: TurnProps) {
 
 function OneTurn(props: TurnProps) {
   const { turn, session } = props;
-  if (turn.role === "tool") return <Tool turn={turn} />;
+  if (turn.role === "tool") return <Tool {...props} />;
   if (turn.role !== "assistant") return <Said {...props} />;
   // Not a part of this component's state: a token must not draw the other turns again.
   const growing = session.store.state.live?.id === turn.id && turn.stop_reason === undefined;
@@ -72,12 +72,27 @@ function Said(props: TurnProps) {
   );
 }
 
-function Tool({ turn }: { turn: Turn }) {
+/** A card: what was called and how far that is; folded, what came of it. */
+function Tool(props: TurnProps) {
+  const { turn, session, busy, isLast } = props;
+  const calls = session.store.state.turns.flatMap(({ tool_calls }) => tool_calls ?? []);
+  const call = calls.find(({ id }) => id === turn.tool_call_id);
   return (
-    <details class="lw-turn lw-tool" aria-label={`Tool ${turn.name ?? ""}`} dir="auto" data-turn={turn.id}>
-      <summary>{toolTitle(turn)}</summary>
-      {turn.content}
-    </details>
+    <>
+      <details class="lw-turn lw-tool" aria-label={`Tool ${turn.name ?? ""}`} dir="auto" data-turn={turn.id}>
+        <summary>
+          {call ? <code>{callText(call)}</code> : turn.name || "Tool"}
+          <span class="lw-muted">{toolState(turn)}</span>
+        </summary>
+        {turn.content}
+      </details>
+      {/* No answer followed: it was stopped. */}
+      {isLast && !busy && (
+        <div class="lw-row lw-footer">
+          <Actions {...props} />
+        </div>
+      )}
+    </>
   );
 }
 
@@ -99,15 +114,12 @@ function Settled(props: TurnProps) {
         </details>
       )}
       <div class="lw-markdown" ref={body} />
-      {turn.tool_calls?.map((call) => (
-        <code key={call.id} class="lw-call">
-          {callText(call)}
-        </code>
-      ))}
-      <div class="lw-row lw-footer lw-muted lw-small" dir="ltr">
-        <span>{figures}</span>
-        <Actions {...props} />
-      </div>
+      {turn.stop_reason !== "tool_calls" && (
+        <div class="lw-row lw-footer lw-muted lw-small" dir="ltr">
+          <span>{figures}</span>
+          <Actions {...props} />
+        </div>
+      )}
     </>
   );
 }
