@@ -65,11 +65,11 @@ def decode(data: object, kinds: dict[str, type[MessageT]]) -> MessageT:
     """
     if not isinstance(data, dict):
         msg = f"A message must be a dict with a type, not {type(data).__name__}."
-        raise ProtocolError(msg, f"Known types: {', '.join(sorted(kinds))}.")
+        raise ProtocolError(msg, known("", sorted(kinds)))
     kind = data.get("type")
     if not isinstance(kind, str) or kind not in kinds:
         msg = f"There is no message of type {_shown(kind)}."
-        raise ProtocolError(msg, f"Known types: {', '.join(sorted(kinds))}.")
+        raise ProtocolError(msg, known(str(kind), sorted(kinds)))
     values = {key: value for key, value in data.items() if key != "type"}
     return build(kinds[kind], values, where=f"message {kind}", error=ProtocolError)
 
