@@ -56,13 +56,6 @@ class Tree:
         """Return the ids of what was said in the place of a turn, itself among them, oldest first."""
         return list(self._followers[self._parents[turn]])
 
-    def before(self, turn: str) -> list[Turn]:
-        """Return the turns that a turn follows, from the first on."""
-        turns: list[Turn] = []
-        while (turn := self._parents[self._known(turn)]) != ROOT:
-            turns.append(self._turns[turn])
-        return turns[::-1]
-
     def show(self, turn: str) -> None:
         """Show the branch in which a turn is, to where it was last followed.
 
