@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 from .errors import ParameterError, ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _FEW = 20
 
@@ -81,77 +81,91 @@ def table(*classes: type[MessageT]) -> dict[str, type[MessageT]]:
 
 def build(cls: type[T], values: dict[str, Any], *, where: str, error: type[ProtocolError | ParameterError]) -> T:
     """Make a ``cls`` from ``values``, checking names, types and ranges; ``error`` is raised for the first fault."""
-    declared = {f.name: f for f in fields(typing.cast("Any", cls))}
+    declared = _declared(typing.cast("Any", cls))
     for name in values:
         if name not in declared:
             msg = f"{_shown(name)} is not a field of {where}."
             raise error(msg, known(name, declared))
-    hints = _hints(typing.cast("Any", cls))
     checked = {}
-    for name, spec in declared.items():
+    for name, declaration in declared.items():
+        spec = declaration.spec
         if name in values:
-            checked[name] = _check(values[name], hints[name], spec, where, error)
+            checked[name] = _check(values[name], declaration, where, error)
         elif spec.default is MISSING and spec.default_factory is MISSING:
             msg = f"{name!r} is missing in {where}."
             raise error(msg, _default(spec))
     return cls(**checked)
 
 
-@functools.cache  # evaluates them as source code, each time anew: a saved conversation has thousands
-def _hints(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
+class _Declared(typing.NamedTuple):
+    """A field, its hint, the class if it holds an object, and what tells whether anything else fits."""
+
+    spec: Field[Any]
+    hint: Any
+    inner: type | None
+    fits: Callable[[object], bool]
+
+
+@functools.cache  # evaluates the hints as source code: a saved conversation has thousands of messages
+def _declared(cls: type) -> dict[str, _Declared]:
+    hints = typing.get_type_hints(cls)
+    return {f.name: _Declared(f, hint := hints[f.name], _dataclass_of(hint), _fitting(hint)) for f in fields(cls)}
 
 
 def _check(
     value: Any,  # noqa: ANN401 - whatever JSON holds
-    hint: Any,  # noqa: ANN401 - whatever an annotation is
-    spec: Field[Any],
+    declared: _Declared,
     where: str,
     error: type[ProtocolError | ParameterError],
 ) -> Any:  # noqa: ANN401
+    spec, hint, inner, fits = declared
     name = spec.name
-    if value is not None and (inner := _dataclass_or_none(hint)) is not None:
-        hint = inner
-    if is_dataclass(hint) and isinstance(hint, type):
-        if isinstance(value, hint):
+    if inner is not None and (value is not None or hint is inner):
+        if isinstance(value, inner):
             return value
         if isinstance(value, dict):
-            return build(hint, value, where=name, error=ParameterError)
-    elif not _fits(value, hint):
+            return build(inner, value, where=name, error=ParameterError)
+        msg = f"{name!r} of {where} must be an object, not {_shown(value)}."
+        raise error(msg, _default(spec))
+    if not fits(value):
         given = type(value).__name__ if spec.metadata.get("secret") else _shown(value)
         msg = f"{name!r} of {where} must be {_words(hint)}, not {given}."
         raise error(msg, _default(spec))
-    else:
-        _check_range(value, spec, error)
-        return float(value) if hint is float else value
-    msg = f"{name!r} of {where} must be an object, not {_shown(value)}."
-    raise error(msg, _default(spec))
+    _check_range(value, spec, error)
+    return float(value) if hint is float else value
 
 
-def _dataclass_or_none(hint: Any) -> type | None:  # noqa: ANN401
-    """Return the dataclass that may also be ``None``, if ``hint`` says that."""
-    options = [option for option in typing.get_args(hint) if is_dataclass(option) and isinstance(option, type)]
-    return options[0] if len(options) == 1 and type(None) in typing.get_args(hint) else None
+def _dataclass_of(hint: Any) -> type | None:  # noqa: ANN401
+    """Return the dataclass that a value is of, which may also be ``None``, if ``hint`` says that."""
+    options = [each for each in typing.get_args(hint) or (hint,) if is_dataclass(each) and isinstance(each, type)]
+    return options[0] if len(options) == 1 and set(typing.get_args(hint)) <= {*options, type(None)} else None
 
 
-def _fits(value: object, hint: Any) -> bool:  # noqa: ANN401
-    origin = typing.get_origin(hint)
+def _fitting(hint: Any) -> Callable[[object], bool]:  # noqa: ANN401
+    """Return what tells whether a value is as ``hint`` says."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, option) for option in typing.get_args(hint))
+        options = [_fitting(option) for option in inner]
+        return lambda value: any(fits(value) for fits in options)
     if origin is Literal:
-        return any(value == option and type(value) is type(option) for option in typing.get_args(hint))
+        return lambda value: any(value == option and type(value) is type(option) for option in inner)
     if origin in (list, tuple):
-        return isinstance(value, (list, tuple)) and all(_fits(item, typing.get_args(hint)[0]) for item in value)
+        item_fits = _fitting(inner[0])
+        return lambda value: isinstance(value, (list, tuple)) and all(map(item_fits, value))
     if origin is dict:
-        inner = typing.get_args(hint)[1]
-        return isinstance(value, dict) and all(isinstance(k, str) and _fits(v, inner) for k, v in value.items())
+        item_fits = _fitting(inner[1])
+        return lambda value: (
+            isinstance(value, dict)
+            and all(isinstance(key, str) for key in value)
+            and all(map(item_fits, value.values()))
+        )
     if hint is Any:
-        return True
+        return lambda _: True
     if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        return lambda value: isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint)
+        return lambda value: isinstance(value, int) and not isinstance(value, bool)
+    return lambda value: isinstance(value, hint)
 
 
 def _check_range(value: object, spec: Field[Any], error: type[ProtocolError | ParameterError]) -> None:
@@ -206,6 +220,8 @@ def _shown(value: object) -> str:
 
 
 def _plain(value: object) -> Any:  # noqa: ANN401
+    if value is None or isinstance(value, (str, int, float)):  # first, as most are
+        return value
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value) if not f.metadata.get("secret")}
     if isinstance(value, dict):
