@@ -13,10 +13,11 @@ ToolState = Literal["waiting", "running", "done", "failed", "refused", "timeout"
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot(Message):
-    """The whole conversation, and the answer that is being made, if any.
+    """The conversation, and the answer that is being made, if any.
 
-    ``running`` is the request id of the answer in flight ("" if none); its text so far is in the last turn, and the
-    next chunk has ``seq``.
+    Of a long one these may be the last turns only: ``earlier`` is how many there are before them. ``running`` is the
+    request id of the answer in flight ("" if none); its text so far is in the last turn, and the next chunk has
+    ``seq``.
     """
 
     type = "snapshot"
@@ -24,6 +25,7 @@ class Snapshot(Message):
     running: str = ""
     seq: int = 0
     tokens: int = 0
+    earlier: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -311,9 +311,9 @@ class Chat(Asking, Branches, Exporting, Presets):
                 flat=flat,
             )
 
-    def snapshot(self) -> Snapshot:
-        """Return the whole conversation as it stands. ``seq`` is for who sends it to fill in."""
-        return self._record.snapshot()
+    def snapshot(self, last: int | None = None) -> Snapshot:
+        """Return the conversation as it stands, or its ``last`` turns. ``seq`` is for who sends it to fill in."""
+        return self._record.snapshot(last)
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         """Call ``watcher`` with every change and every event of an answer; return a function that ends that.

@@ -70,6 +70,13 @@ class Record:
         with self.lock:
             return [self.plain(turn) for turn in self.turns]
 
+    def earlier(self, turn: str) -> list[dict[str, Any]] | None:
+        """Return the turns before the one with the id ``turn`` as plain data; ``None`` if that is not here."""
+        with self.lock:
+            turns = self.turns
+            ids = [each.id for each in turns]
+            return [self.plain(each) for each in turns[: ids.index(turn)]] if turn in ids else None
+
     def tell_turn(self, request_id: str, turn: Turn) -> None:
         """Tell of a turn that was added or has changed."""
         self.tell(TurnChanged(request_id=request_id, turn=self.plain(turn)))
@@ -109,13 +116,20 @@ class Record:
         tree = self.book.current.tree
         return [(turn.id, tree.siblings(turn.id)) for turn in tree.path]
 
-    def snapshot(self) -> Snapshot:
-        """Return the whole conversation as it stands. ``seq`` is for who sends it to fill in."""
+    def size(self) -> int:
+        """Return how many characters there are in all conversations."""
         with self.lock:
-            answer = self.answer
+            return self.book.size()
+
+    def snapshot(self, last: int | None = None) -> Snapshot:
+        """Return the conversation as it stands, or its ``last`` turns. ``seq`` is for who sends it to fill in."""
+        with self.lock:
+            answer, turns = self.answer, self.turns
+            earlier = 0 if last is None else max(0, len(turns) - last)
             return Snapshot(
                 request_id="",
-                turns=self.messages(),
+                turns=[self.plain(turn) for turn in turns[earlier:]],
+                earlier=earlier,
                 running=answer.request_id if answer else "",
                 tokens=answer.tokens if answer else 0,
             )

@@ -17,6 +17,7 @@ from ..options import LoadOptions
 from .base import Coalesced
 from .drawer import Drawer
 from .keeping import Keeping
+from .messages.talking import EarlierTurns
 from .selector import ModelName, ModelSelector
 from .writing import Writing
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from ..worker import Worker
     from .messages import Hello
     from .messages import talking as m
+
+_AT_ONCE = 64
+"""So many turns a view gets at first, which is more than it shows; the others when it has drawn these."""
 
 
 class ChatPanel(Asking, Branches, Drawer, Keeping):
@@ -288,10 +292,16 @@ class ChatPanel(Asking, Branches, Drawer, Keeping):
         self.show(progress=progress, loaded=mine.to_dict() if mine else None, running=running, state=state)
 
     def _on_hello(self, message: Hello) -> None:
-        self._chat.with_lock(lambda: self.publish(replace(self._chat.snapshot(), request_id=message.request_id)))
+        self._chat.with_lock(
+            lambda: self.publish(replace(self._chat.snapshot(_AT_ONCE), request_id=message.request_id))
+        )
         self._writing.show(message.request_id)
         # Of these too, some may not have arrived.
         self.send_state({"state", "running", "loaded", "progress", "notices", "error"})
+
+    def _on_earlier(self, message: m.Earlier) -> None:
+        turns = self._chat.record.earlier(message.turn)
+        self.publish(EarlierTurns(request_id=message.request_id, turns=turns))
 
     def _on_ask(self, message: m.Ask) -> None:
         self._writing.ask(message)

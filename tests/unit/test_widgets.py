@@ -273,3 +273,22 @@ def test_widgets_follow_the_shared_worker_to_the_next_one(monkeypatch: pytest.Mo
     workers.shared().close()
     assert selector_of(panel).loaded == ""
     panel.close()
+
+
+def test_of_a_long_conversation_a_view_gets_the_end_first_and_the_rest_when_it_asks(
+    make: Callable[..., lw.ChatPanel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = [{"role": ("user", "assistant")[i % 2], "content": str(i)} for i in range(200)]
+    panel = make(messages=said)
+    sent: list[Any] = []
+    monkeypatch.setattr(panel, "publish", sent.append)
+    panel.handle({"type": "hello", "request_id": "h"})
+    snapshot = sent.pop()
+    assert snapshot.earlier + len(snapshot.turns) == len(said)
+    assert [turn["content"] for turn in snapshot.turns] == [str(i) for i in range(snapshot.earlier, 200)]
+
+    panel.handle({"type": "earlier", "request_id": "e", "turn": snapshot.turns[0]["id"]})
+    assert (sent[0].request_id, sent[0].turns + snapshot.turns) == ("e", panel.messages)
+    panel.handle({"type": "earlier", "request_id": "f", "turn": "one that was deleted"})
+    assert (sent[1].request_id, sent[1].turns) == ("f", None)
+    assert panel.error is None  # type: ignore[unreachable,unused-ignore]

@@ -114,6 +114,7 @@ export const FROM_VIEW = {
   ask: { text, files: or(list(file), []) },
   draft: { text, files: or(nullable(list(file)), null) },
   complete: { source: text },
+  earlier: { turn: text },
   preview: { text: or(text, ""), files: or(list(file), []), run: or(flag, false) },
   clear: {},
   regenerate: { turn: text },

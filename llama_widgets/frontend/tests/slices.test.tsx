@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Log } from "../src/chat/log";
 import { ChatSession } from "../src/chat/session";
 import type { ChatTraits, Turn } from "../src/messages";
@@ -91,4 +91,66 @@ it("where a turn goes, the others stay on the page", async () => {
   await drawn(rest);
   await settled();
   expect(moments.every((there) => there.length >= rest.length)).toBe(true);
+});
+
+describe("of a conversation whose end comes first", () => {
+  const END = 40;
+  const asked = () => model.sent.filter(({ type }) => type === "earlier");
+  const end = (turns: Turn[]) => snapshot(turns.slice(-END), { earlier: turns.length - END });
+  const answer = (turns: Turn[] | null) => {
+    const request = asked().at(-1);
+    model.receive({
+      type: "earlier_turns",
+      request_id: request?.request_id,
+      turns: turns === null ? null : turns.slice(0, -END),
+    });
+  };
+
+  it("the end is drawn, the rest asked for and put above it", async () => {
+    const turns = conversation("a");
+    end(turns);
+    await drawn(turns.slice(-END));
+    await vi.waitFor(() => expect(asked()).toHaveLength(1));
+    expect(asked()[0]?.turn).toBe(turns.at(-END)?.id);
+    answer(turns);
+    await drawn(turns);
+    expectFromTheEnd(turns);
+    expect(asked()).toHaveLength(1);
+  });
+
+  it("what is drawn stays when the end comes again, and the rest is brought up to date", async () => {
+    const turns = conversation("a");
+    end(turns);
+    await vi.waitFor(() => expect(asked()).toHaveLength(1));
+    answer(turns);
+    await drawn(turns);
+    moments = [];
+    const changed = turns.with(3, { ...(turns[3] as Turn), content: "**changed**" });
+    end(changed);
+    await vi.waitFor(() => expect(asked()).toHaveLength(2));
+    answer(changed);
+    await vi.waitFor(() => expect(el.querySelector('[data-turn="a3"] strong')?.textContent).toBe("changed"));
+    expect(moments.every((there) => there.length === turns.length)).toBe(true);
+  });
+
+  it("an answer that comes too late is not taken", async () => {
+    const [first, second] = [conversation("a"), conversation("b")];
+    end(first);
+    await vi.waitFor(() => expect(asked()).toHaveLength(1));
+    snapshot(second);
+    answer(first);
+    await drawn(second);
+  });
+
+  it("a branch above the end is a reason to ask for the whole anew", async () => {
+    const turns = conversation("a");
+    end(turns);
+    await vi.waitFor(() => expect(asked()).toHaveLength(1));
+    const hellos = () => model.sent.filter(({ type }) => type === "hello").length;
+    const before = hellos();
+    model.receive({ type: "branched", request_id: "b", after: turns[20]?.id, turns: [] });
+    expect(hellos()).toBe(before + 1);
+    answer(null);
+    await drawn(turns.slice(-END));
+  });
 });

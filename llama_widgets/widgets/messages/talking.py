@@ -51,6 +51,14 @@ class Preview(Message):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Earlier(Message):
+    """What was said before the turn ``turn``? Answered by ``earlier_turns``."""
+
+    type = "earlier"
+    turn: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Clear(Message):
     """Forget the conversation."""
 
@@ -160,6 +168,14 @@ class Completions(Message):
     type = "completions"
     start: int
     names: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlierTurns(Message):
+    """The turns from the first of the conversation to that one, without it; ``None`` if that one has left meanwhile."""
+
+    type = "earlier_turns"
+    turns: list[dict[str, Any]] | None
 
 
 @dataclass(frozen=True, kw_only=True)

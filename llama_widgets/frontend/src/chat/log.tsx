@@ -21,7 +21,7 @@ export function Log({ session, hint }: { session: ChatSession; hint: string }) {
   const asked = useStore(session.store, (state) => state.pending?.requestId);
   const log = useRef<HTMLDivElement>(null);
   const { following, away, onScroll, toEnd } = useFollowing(log);
-  const { slices, from } = useSlices(turns, log, following);
+  const slices = useSlices(session, turns, log, following);
 
   const jump = () => {
     toEnd();
@@ -38,7 +38,8 @@ export function Log({ session, hint }: { session: ChatSession; hint: string }) {
   }, [asked]);
 
   const kept = firstKept(turns);
-  const marked = { live: liveId, last: turns.at(-1)?.id, kept: kept === turns[0]?.id ? undefined : kept };
+  const all = !session.store.state.earlier;
+  const marked = { live: liveId, last: turns.at(-1)?.id, kept: all && kept === turns[0]?.id ? undefined : kept };
   return (
     <div class="lw-log-frame">
       {/* biome-ignore lint/a11y/useKeyWithClickEvents: takes the clicks of the buttons within, which have their keys */}
@@ -56,10 +57,9 @@ export function Log({ session, hint }: { session: ChatSession; hint: string }) {
       >
         <div>
           {turns.length === 0 && <p class="lw-empty lw-muted">{hint}</p>}
-          {slices.map(
-            (slice, at) =>
-              at >= from && <Slice key={at} turns={slice} session={session} busy={busy} {...within(slice, marked)} />,
-          )}
+          {slices.map(({ number, turns: slice }) => (
+            <Slice key={number} turns={slice} session={session} busy={busy} {...within(slice, marked)} />
+          ))}
         </div>
       </div>
       {away && (

@@ -167,6 +167,14 @@ export class ChatSession {
     return answer.type === type ? (answer as Extract<ToView, { type: T }>) : null;
   }
 
+  /** Asks for the turns that the snapshot left out. */
+  async fetchEarlier(): Promise<void> {
+    const of = this.store.state.earlier;
+    if (!of) return;
+    const told = await this.inquire({ type: "earlier", request_id: newId(), turn: of.before }, "earlier_turns");
+    if (told?.turns) this.store.dispatch({ type: "earlier", of, turns: told.turns });
+  }
+
   #remove(what: string, message: FromView): void {
     if (!this.free) return;
     this.store.dispatch({ type: "removed", what });

@@ -15,36 +15,53 @@ const AT_ONCE = 2;
 
 type Turns = readonly Turn[];
 
-/** Returns the conversation in slices, and from which on they are to be drawn by now: at first its end, soon all of it. */
-export function useSlices(turns: Turns, log: RefObject<HTMLElement | null>, following: RefObject<boolean>) {
+/** Some turns that follow each other; its number is where they stand in the whole conversation, also while some are missing. */
+interface Numbered {
+  number: number;
+  turns: Turns;
+}
+
+/** Returns the slices that are to be drawn by now: at first the conversation's end, soon all of it. */
+export function useSlices(
+  session: ChatSession,
+  turns: Turns,
+  log: RefObject<HTMLElement | null>,
+  following: RefObject<boolean>,
+): Numbered[] {
   const drawn = useRef(new Set<string>());
   /** How far from its end the reader was before something came above. */
   const fromEnd = useRef<number | null>(null);
   const [, redraw] = useReducer((count: number, _: undefined) => count + 1, 0);
 
-  const slices: Turns[] = [];
-  for (let at = 0; at < turns.length; at += SIZE) slices.push(turns.slice(at, at + SIZE));
+  const { earlier } = session.store.state;
+  const missing = earlier?.missing ?? 0;
+  const slices: Numbered[] = [];
+  for (let number = Math.floor(missing / SIZE); number * SIZE < missing + turns.length; number++) {
+    const start = number * SIZE - missing;
+    slices.push({ number, turns: turns.slice(Math.max(0, start), start + SIZE) });
+  }
   // By turns, not by their place: where one is deleted, those behind it move up, and where another conversation is
   // opened, none was drawn.
-  const was = (at: number) => slices[at]?.some(({ id }) => drawn.current.has(id));
+  const was = (at: number) => slices[at]?.turns.some(({ id }) => drawn.current.has(id));
   let from = slices.length;
   while (from > 0 && (slices.length - from < AT_ONCE || was(from - 1))) from -= 1;
-  drawn.current = new Set(turns.slice(from * SIZE).map(({ id }) => id));
-  const next = slices[from - 1]?.[0]?.id;
+  const shown = slices.slice(from);
+  drawn.current = new Set(shown.flatMap((slice) => slice.turns.map(({ id }) => id)));
+  const next = slices[from - 1]?.turns[0]?.id;
 
   useLayoutEffect(() => {
     const box = log.current;
     // Most browsers keep what is read in its place by themselves, but not at the very top, and some not at all.
     if (box && fromEnd.current !== null) box.scrollTop = box.scrollHeight - fromEnd.current;
     fromEnd.current = null;
-    if (!next) return;
+    if (!next) return earlier ? soon(() => void session.fetchEarlier()) : undefined;
     return soon(() => {
       drawn.current.add(next);
       if (box && !following.current) fromEnd.current = box.scrollHeight - box.scrollTop;
       redraw(undefined);
     });
-  }, [next]);
-  return { slices, from };
+  }, [next, earlier]);
+  return shown;
 }
 
 /** Turns that are drawn in a way of their own. */

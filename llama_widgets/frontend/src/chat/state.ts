@@ -11,9 +11,16 @@ export interface Live {
   thoughts: string;
 }
 
+/** What stands before the turn `before` is still to be told: `missing` turns, and those that are here may have changed. */
+export interface Earlier {
+  before: string;
+  missing: number;
+}
+
 export interface ChatState {
   /** Settled turns and, where an answer is being made, its turn without text: that is in `live`. */
   turns: readonly Turn[];
+  earlier: Earlier | null;
   live: Live | null;
   /** Request id of the answer in flight, "" if none. */
   running: string;
@@ -48,6 +55,7 @@ export interface ChatState {
 
 export type ChatAction =
   | { type: "message"; message: ToView; at: number }
+  | { type: "earlier"; of: Earlier; turns: readonly Turn[] }
   | { type: "typed"; text: string }
   | { type: "attached"; files: readonly TextFile[] }
   | { type: "refused"; failure: Failure }
@@ -61,6 +69,7 @@ export type ChatAction =
 
 export const INITIAL: ChatState = {
   turns: [],
+  earlier: null,
   live: null,
   running: "",
   seq: 0,
@@ -92,6 +101,8 @@ export function reduce(state: ChatState, action: ChatAction): ChatState {
   switch (action.type) {
     case "message":
       return receive(state, action.message, action.at);
+    case "earlier":
+      return takeEarlier(state, action.of, action.turns);
     case "typed":
       return { ...state, draft: action.text };
     case "attached":
@@ -164,14 +175,19 @@ function receive(state: ChatState, message: ToView, at: number): ChatState {
 
 type Message<T extends ToView["type"]> = Extract<ToView, { type: T }>;
 
-function takeSnapshot(state: ChatState, { turns, running, seq }: Message<"snapshot">): ChatState {
-  const last = turns.at(-1);
+function takeSnapshot(state: ChatState, { turns: told, running, seq, earlier }: Message<"snapshot">): ChatState {
+  const last = told.at(-1);
+  const before = (earlier > 0 && told[0]?.id) || "";
+  // What was drawn stays on the page meanwhile.
+  const kept = place(state, before) === earlier ? state.turns.slice(0, earlier) : [];
+  const turns = [...kept, ...told];
   const live = running && last?.role === "assistant" ? begin(last, running) : null;
   const continues = running !== "" && running === state.running;
   const stopping = state.stopping && (continues || state.pending !== null);
   return {
     ...state,
     turns,
+    earlier: before ? { before, missing: earlier - kept.length } : null,
     live,
     running,
     seq,
@@ -183,6 +199,15 @@ function takeSnapshot(state: ChatState, { turns, running, seq }: Message<"snapsh
     gone: false,
     ...answered(state, (id) => turns.length > 0 && id === running),
   };
+}
+
+function takeEarlier(state: ChatState, of: Earlier, turns: readonly Turn[]): ChatState {
+  if (state.earlier !== of) return state; // there is a newer snapshot
+  return { ...state, turns: [...turns, ...state.turns.slice(place(state, of.before))], earlier: null };
+}
+
+function place({ turns }: ChatState, turn: string): number {
+  return turns.findIndex(({ id }) => id === turn);
 }
 
 function takeTurn(state: ChatState, told: Turn, requestId: string): ChatState {
@@ -213,11 +238,12 @@ function whole({ live }: ChatState, { streamed, ...turn }: Turn): Turn | null {
 }
 
 function takeBranch(state: ChatState, { after, turns }: Message<"branched">): ChatState {
-  const kept = after ? state.turns.findIndex(({ id }) => id === after) + 1 : 0;
-  if (after && kept === 0) return { ...state, lost: true };
+  const kept = after ? place(state, after) + 1 : 0;
+  const sure = state.earlier ? place(state, state.earlier.before) : 0;
+  if (after && kept <= sure) return { ...state, lost: true };
   const next = [...state.turns.slice(0, kept), ...turns];
   const live = next.some(({ id }) => id === state.live?.id) ? state.live : null;
-  return { ...state, turns: next, live };
+  return { ...state, turns: next, earlier: after ? state.earlier : null, live };
 }
 
 function takeChunk(state: ChatState, chunk: Message<"completion_chunk">, at: number): ChatState {
