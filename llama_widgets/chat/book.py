@@ -51,6 +51,10 @@ class Book:
         self.current = self.conversations[0]
         self._undo: list[tuple[Conversation, Callable[[], None]]] = []
 
+    def size(self) -> int:
+        """Return how many characters there are in all conversations."""
+        return sum(each.tree.size() for each in self.conversations)
+
     def new(self, name: str = "") -> Conversation:
         """Open a new conversation; one that is open and empty is taken, so that no empty ones pile up."""
         if len(self.current.tree) or self.current.given_name:

@@ -52,6 +52,10 @@ class Tree:
         """Return whether there is a turn with this id."""
         return turn in self._turns
 
+    def size(self) -> int:
+        """Return how many characters there are in all branches."""
+        return sum(len(turn.content) + len(turn.thoughts) for turn in self._turns.values())
+
     def siblings(self, turn: str) -> list[str]:
         """Return the ids of what was said in the place of a turn, itself among them, oldest first."""
         return list(self._followers[self._parents[turn]])

@@ -100,7 +100,10 @@ class Keeping(Exporting, LlamaWidget):
             self._warn(found.remark)
 
     def _begin_keeping(self) -> None:
-        self._kept = Kept(lambda: self._chat.to_dict(flat=True) if self.keep else {"turns": [], "current": ""})
+        self._kept = Kept(
+            lambda: self._chat.to_dict(flat=True) if self.keep else {"turns": [], "current": ""},
+            self._chat.record.size,
+        )
         self._kept.name = self.name
         self._chat.watch(self._keep_change)
 

@@ -43,10 +43,13 @@ class Kept:
     ----------
     state : callable
         Returns the conversations as plain data, all turns in one list.
+    size : callable
+        Returns how many characters these are, quickly.
     """
 
-    def __init__(self, state: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, state: Callable[[], dict[str, Any]], size: Callable[[], int]) -> None:
         self.state = state
+        self._size = size
         self.id = ""
         self.name = ""
         self._displays = [new_id() for _ in range(OUTPUTS)]
@@ -70,9 +73,8 @@ class Kept:
         self._publish = own.display_pub.publish
         if _flush_all not in own.events.callbacks["post_run_cell"]:
             own.events.register("post_run_cell", _flush_all)
-        state = self.state()
-        self._quick = sum(map(_size, state["turns"])) <= _QUICK
-        outputs = self._outputs(state) if self._quick else [_EMPTY] * len(self._displays)
+        self._quick = self._size() <= _QUICK
+        outputs = self._outputs(self.state()) if self._quick else [_EMPTY] * len(self._displays)
         self._sent = list(outputs)
         for display, data in zip(self._displays, outputs, strict=True):
             self._publish(data, {}, transient={"display_id": display})

@@ -27,8 +27,12 @@ def say(count: int, size: int = 10) -> list[dict[str, Any]]:
     return [{"role": ("user", "assistant")[at % 2], "content": f"{at} {'x' * size}"} for at in range(count)]
 
 
+def keeper(chat: lw.Chat) -> Kept:
+    return Kept(lambda: chat.to_dict(flat=True), chat.record.size)
+
+
 def outputs(chat: lw.Chat, maker: Kept | None = None) -> list[dict[str, Any]]:
-    return (maker or Kept(lambda: chat.to_dict(flat=True)))._outputs(chat.to_dict(flat=True))
+    return (maker or keeper(chat))._outputs(chat.to_dict(flat=True))
 
 
 def write(path: Path, *cells: Sequence[dict[str, Any]]) -> Path:
@@ -54,7 +58,7 @@ def test_each_turn_is_in_one_output(sizes: list[int]) -> None:
 
 def test_what_is_old_is_seldom_written_again() -> None:
     chat = lw.Chat()
-    maker = Kept(lambda: chat.to_dict(flat=True))
+    maker = keeper(chat)
     written, before = [], outputs(chat, maker)
     for count in range(2, 402, 2):  # answers of 8.5 kB
         chat.messages = say(0)
