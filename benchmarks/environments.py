@@ -1,14 +1,19 @@
-"""The kernels of the notebooks that are measured."""
+"""What the notebooks run in that are measured: their kernels, and a screen for the browser."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import venv
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PANEL = Path(__file__).resolve().parent.parent / ".cache" / "panel"
 _RIVAL = ("panel==1.9.4", "jupyter_bokeh==4.1.0", "ipykernel==7.4.0")
@@ -36,3 +41,26 @@ def panel_python() -> str:
         subprocess.run([python, "-m", "pip", "install", "--quiet", *_RIVAL], check=True)
         done.touch()
     return str(python)
+
+
+@contextmanager
+def screen() -> Iterator[dict[str, Any]]:
+    """Give a browser a window: on a screen in memory where the machine has none, and needs one to have windows."""
+    if sys.platform != "linux" or os.environ.get("DISPLAY"):
+        yield {"headless": False}
+        return
+    path = shutil.which("Xvfb")
+    if path is None:
+        msg = "There is no screen for the browser on this machine: install the package xvfb."
+        raise RuntimeError(msg)
+    with subprocess.Popen(
+        [path, "-displayfd", "1", "-screen", "0", "1400x1000x24", "-nolisten", "tcp"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as server:
+        try:
+            assert server.stdout is not None
+            yield {"headless": False, "env": {**os.environ, "DISPLAY": f":{server.stdout.readline().strip()}"}}
+        finally:
+            server.terminate()

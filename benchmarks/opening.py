@@ -16,7 +16,7 @@ from benchmarks.table import Row
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MESSAGES, RUNS = 2000, 5
+MESSAGES, RUNS, PAUSE_MS = 2000, 5, 2000
 
 CONVERSATION = f'''
 ANSWER = """To turn a **string** around, take a slice with a step of `-1`:
@@ -35,8 +35,14 @@ def backwards(text: str) -> str:
 | llama | amall |
 
 """ + "The words of a long answer go on for a while, as those of models do. " * 20
+MADE = {{
+    "stop_reason": "eos",
+    "usage": {{"prompt_tokens": 100, "cached_tokens": 50, "completion_tokens": 200}},
+    "timings": {{"ttft_s": 0.1, "prefill_tps": 500.0, "decode_tps": 20.0}},
+}}
 messages = [
-    {{"role": "assistant" if i % 2 else "user", "content": ANSWER if i % 2 else "And how do I turn it around? " * 7}}
+    {{"role": "assistant", "content": ANSWER, **MADE}} if i % 2 else
+    {{"role": "user", "content": "And how do I turn it around? " * 7}}
     for i in range({MESSAGES})
 ]
 messages[-1]["content"] += "THE-LAST"
@@ -67,14 +73,20 @@ WATCH = """count => {
 
 def rows() -> Iterator[Row]:
     """Yield the time to the first paint and to the last."""
-    side = chats.Side("opening", (chats.WORDS, chats.OURS, CONVERSATION, "len(messages)"), "", "")
+    side = chats.Side(
+        "opening",
+        (chats.WORDS, chats.OURS, CONVERSATION, "panel = panel_with(None, messages=messages[:2])\npanel"),
+        "",
+        "",
+    )
     times = []
     with opened(side) as (chat,):
         for _ in range(RUNS):
-            chat.show("pass")
+            chat.show("panel.close()")  # what the one before leaves behind is cleared away in the pause
             chat.page.locator(".lw-turn").first.wait_for(state="detached")
+            chat.page.wait_for_timeout(PAUSE_MS)
             chat.page.evaluate(WATCH, MESSAGES)
-            chat.show("panel = panel_with(None, messages=messages)\npanel")
+            chat.show("panel = panel_with(None, messages=messages)\ndisplay(panel)")
             times.append(chat.page.evaluate("() => window.opened"))
     first, idle = (statistics.median(each) for each in zip(*times, strict=True))
     yield Row(f"{MESSAGES:,} messages, 2 MB, to first paint", "ms", first, limit="≤ 300", met=first <= 300)

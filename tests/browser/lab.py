@@ -13,7 +13,7 @@ import time
 import urllib.request
 import uuid
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import expect, sync_playwright
 
@@ -295,20 +295,20 @@ class Notebook:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(**options: Any) -> Iterator[Browser]:  # noqa: ANN401 - as Playwright has them
     """Start the machine's Chromium."""
     with sync_playwright() as playwright:
-        browser = start_chromium(playwright)
+        browser = start_chromium(playwright, **options)
         yield browser
         browser.close()
 
 
-def start_chromium(playwright: Playwright) -> Browser:
+def start_chromium(playwright: Playwright, **options: Any) -> Browser:  # noqa: ANN401 - as Playwright has them
     """Start the machine's Chromium; whoever calls closes it."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         raise RuntimeError("There is no Chromium on this machine: install the package chromium.")
-    return playwright.chromium.launch(executable_path=path, args=FLAGS)
+    return playwright.chromium.launch(executable_path=path, args=FLAGS, **options)
 
 
 def start_firefox(playwright: Playwright) -> Browser | None:
