@@ -14,18 +14,13 @@ const BUDGETS_KB = [
   { names: ["highlight.js", "highlight.css"], size: 120, zipped: 40 },
   { names: ["math.js", "math.css"], size: 230, zipped: 70 },
 ];
+const WIDGET_BUDGET_KB = { size: 30, zipped: 12 };
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
-const { outputFiles } = await build({
-  entryPoints: [
-    here("src/loader.ts"),
-    here("src/widgets.ts"),
-    here("styles/widgets.css"),
-    here("src/parts/highlight.ts"),
-    here("styles/highlight.css"),
-    here("src/parts/math.ts"),
-    here("styles/math.css"),
-  ],
+/** Widgets that a page loads when it first shows one: each is src/NAME.tsx, src/NAME/ and styles/NAME.css. */
+const WIDGET_PARTS = [];
+
+const options = {
   entryNames: "[name]",
   outdir: here("../static"),
   bundle: true,
@@ -37,7 +32,46 @@ const { outputFiles } = await build({
   legalComments: "inline",
   logLevel: "warning",
   write: false,
+};
+const { outputFiles, metafile } = await build({
+  ...options,
+  metafile: true,
+  entryPoints: [
+    here("src/loader.ts"),
+    here("src/widgets.ts"),
+    here("styles/widgets.css"),
+    here("src/parts/highlight.ts"),
+    here("styles/highlight.css"),
+    here("src/parts/math.ts"),
+    here("styles/math.css"),
+  ],
 });
+const main = Object.entries(metafile.outputs).find(([path]) => basename(path) === "widgets.js")[1];
+
+/** What is not a widget's own comes from src/core.ts, which is in the page already. */
+const shared = (name) => ({
+  name: "shared",
+  setup({ onResolve, resolve }) {
+    onResolve({ filter: /./ }, async ({ path, importer, kind, resolveDir, pluginData }) => {
+      if (kind === "entry-point" || pluginData === "resolving") return undefined;
+      const found = await resolve(path, { importer, kind, resolveDir, pluginData: "resolving" });
+      const own = found.path.startsWith(here(`src/${name}/`)) || !found.path.startsWith(here("src/"));
+      return own && !/^preact(\/|$)/.test(path) ? found : { path: "llama-widgets-core", external: true };
+    });
+  },
+});
+for (const name of WIDGET_PARTS) {
+  const entryPoints = [here(`src/${name}.tsx`), here(`styles/${name}.css`)];
+  const part = await build({ ...options, entryPoints, plugins: [shared(name)] });
+  outputFiles.push(...part.outputFiles);
+  for (const [, names] of part.outputFiles[0].text.matchAll(/import\s*\{([^}]*)\}\s*from\s*"llama-widgets-core"/g)) {
+    const missing = names
+      .split(",")
+      .map((each) => each.trim().split(" ")[0])
+      .filter((each) => !main.exports.includes(each));
+    if (missing.length) throw Error(`src/core.ts must export what src/${name} takes from it: ${missing.join(", ")}`);
+  }
+}
 
 // Whole or not at all: a kernel may be reading them.
 await mkdir(here("../static"), { recursive: true });
@@ -48,7 +82,8 @@ for (const { path, contents } of outputFiles) {
 }
 
 const kB = (parts) => parts.reduce((sum, { length }) => sum + length, 0) / 1000;
-for (const { names, size, zipped } of BUDGETS_KB) {
+const ofWidgets = WIDGET_PARTS.map((name) => ({ names: [`${name}.js`, `${name}.css`], ...WIDGET_BUDGET_KB }));
+for (const { names, size, zipped } of [...BUDGETS_KB, ...ofWidgets]) {
   const parts = names.map((name) => built.get(name));
   const now = [kB(parts), kB(parts.map((part) => gzipSync(part)))];
   console.log(`${names.join(" + ")} ${now[0].toFixed(1)} kB of ${size}, gzip ${now[1].toFixed(1)} of ${zipped}`);

@@ -106,11 +106,14 @@ export const COMMANDS = {
 const file = object({ name: text, text });
 
 /** What a view sends: commands, and what a widget and its views say to each other. */
+/** Twin: `PartName` in `../../widgets/messages/__init__.py`. */
+export const partName = oneOf("highlight", "math", "compare", "sweep", "tokens");
+
 export const FROM_VIEW = {
   ...COMMANDS,
   hello: {},
   ping: {},
-  part: { name: oneOf("highlight", "math") },
+  part: { name: partName },
   ask: { text, files: or(list(file), []) },
   draft: { text, files: or(nullable(list(file)), null) },
   complete: { source: text },

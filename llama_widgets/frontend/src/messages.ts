@@ -1,6 +1,6 @@
 // What a widget and its views say to each other, beside commands and events. Twin: ../../widgets/messages/.
 
-import type { FROM_VIEW } from "./commands";
+import { type FROM_VIEW, partName } from "./commands";
 import { EVENTS, timings, usage, words } from "./protocol";
 import {
   anything,
@@ -179,7 +179,7 @@ export type Preset = ReturnType<typeof preset>;
 
 export const TO_VIEW = {
   pong: {},
-  part_code: { name: oneOf("highlight", "math"), code: text, css: text },
+  part_code: { name: partName, code: text, css: text },
   snapshot: {
     turns: or(list(readTurn), []),
     running: or(text, ""),

@@ -7,7 +7,7 @@
 
 import type { AnyModel } from "@anywidget/types";
 import { CONTROL_TARGET, type FromView, INCOMING } from "./messages";
-import { newId, receive } from "./wire";
+import { newId, receive, type Sent } from "./wire";
 
 /** How long the kernel may take to answer before the user is told that it is busy. */
 export const PATIENCE_MS = 500;
@@ -112,7 +112,8 @@ export interface TransportOptions {
   onAlive?: () => void;
 }
 
-export class Transport {
+/** `Out` is what may be sent. */
+export class Transport<Out extends Sent = FromView> {
   #model: AnyModel;
   #id: string | undefined;
   #onAlive: (() => void) | undefined;
@@ -144,14 +145,14 @@ export class Transport {
   }
 
   /** Sends a message on the fastest way that is known to work. */
-  send(message: FromView): void {
+  send(message: Out): void {
     const control = this.#control();
     if (control) control.comm.send({ ...message, widget: this.#id });
     else this.#model.send(message);
   }
 
   /** Sends a message and returns whether the kernel answers a ping that takes the same way. */
-  async sendAndProbe(message: FromView): Promise<boolean> {
+  async sendAndProbe(message: Out): Promise<boolean> {
     const control = this.#control();
     this.send(message);
     const answered = await new Promise<boolean>((resolve) => {

@@ -27,6 +27,11 @@ export type Given<F extends Fields> = { [K in Exclude<keyof F, Optional<F>>]: Of
 };
 
 export type Table = Record<string, Fields>;
+/** Anything that is sent. */
+export interface Sent {
+  type: string;
+  request_id: string;
+}
 type Head<K> = { type: K; request_id: string };
 export type Incoming<T extends Table> = { [K in keyof T & string]: Head<K> & Full<T[K]> }[keyof T & string];
 export type Outgoing<T extends Table> = { [K in keyof T & string]: Head<K> & Given<T[K]> }[keyof T & string];

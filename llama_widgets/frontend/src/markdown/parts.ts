@@ -1,10 +1,14 @@
-// Code that few pages need and that is fetched from the kernel when one first does: colours for code, mathematics.
-// Twin: ../../../widgets/bundle.py.
+// Code that few pages need and that is fetched from the kernel when one first does: colours for code, mathematics, some
+// widgets. Twin: ../../../widgets/bundle.py.
 
 import type * as Highlight from "../parts/highlight";
 import type * as MathPart from "../parts/math";
+import type { Widget } from "../widgets";
 
-export interface PartModules {
+/** The names of widgets that are parts. */
+export type WidgetPart = "compare" | "sweep" | "tokens";
+
+export interface PartModules extends Record<WidgetPart, { default: () => Widget }> {
   highlight: typeof Highlight;
   math: typeof MathPart;
 }
@@ -54,7 +58,9 @@ export class Parts {
   /** Takes a part that the kernel has sent. */
   async take({ name, code, css }: { name: PartName; code: string; css: string }): Promise<void> {
     if (here[name]) return;
-    const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+    // What a widget shares with the others it imports from the module that this is in.
+    const linked = code.replaceAll('"llama-widgets-core"', JSON.stringify(import.meta.url));
+    const url = URL.createObjectURL(new Blob([linked], { type: "text/javascript" }));
     try {
       const module = await import(url);
       const style = document.createElement("style");

@@ -1,0 +1,17 @@
+// What widgets that come as parts share with those that are there from the beginning: built into them it would be in the
+// page several times. `../build.mjs` takes their imports from here.
+
+export { Component, Fragment, render } from "preact";
+export { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
+export { jsx, jsxs } from "preact/jsx-runtime";
+export * from "./channel";
+export * from "./files";
+export * from "./format";
+export * from "./hooks";
+export * from "./markdown/stream";
+export * from "./menu";
+export * from "./store";
+export * from "./transport";
+export * from "./ui";
+export * from "./view";
+export * from "./wire";
