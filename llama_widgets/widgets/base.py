@@ -35,6 +35,8 @@ class LlamaWidget(anywidget.AnyWidget):
     """
 
     _arguments: ClassVar[frozenset[str]] = frozenset()
+    _takes: ClassVar[dict[str, type[Message]]] = FROM_VIEW
+    """What its views may send; a widget with messages of its own adds them."""
     _esm: str
     _css: str
 
@@ -94,7 +96,7 @@ class LlamaWidget(anywidget.AnyWidget):
         """Take a message of a view; called on whatever thread the kernel has for it, so it only starts things."""
         request_id = data.get("request_id") if isinstance(data, dict) else None
         try:
-            message = decode(data, FROM_VIEW)
+            message = decode(data, self._takes)
             handler = getattr(self, f"_on_{message.type}", None)
             if handler is None:
                 msg = f"{type(self).__name__} does not take messages of type {message.type!r}."
