@@ -48,9 +48,10 @@ WATCH = """answers => {
             if (!answer?.isConnected) answer = find()[before];
             const end = answer && texts(answer).at(-1);
             if (end && (end.lastElementChild ?? end).textContent.includes("THE-END"))
-                // In the next frame: this one is still to be painted.
+                // In the next frame: this one is still to be painted. By then the answer may have settled, in another
+                // element; one that has left the page runs its paragraphs together.
                 requestAnimationFrame(() => done({
-                    gaps, seen: Date.now() / 1000, text: texts(answer).map(each => each.innerText).join(" "),
+                    gaps, seen: Date.now() / 1000, text: texts(find()[before]).map(each => each.innerText).join(" "),
                 }));
             else requestAnimationFrame(look);
         };
