@@ -45,7 +45,7 @@ def in_memory(path: str | os.PathLike[str]) -> bool:
 def note(path: str | os.PathLike[str]) -> None:
     """Note that the model in this file is used now. Without a place for notes, nothing happens."""
     with contextlib.suppress(OSError, ValueError):
-        record = Path(_record(Path(path).stat()))
+        record = Path(place(Path(path).stat()))
         record.parent.mkdir(parents=True, exist_ok=True)
         record.touch()
 
@@ -53,17 +53,19 @@ def note(path: str | os.PathLike[str]) -> None:
 def used(file: os.stat_result) -> float:
     """Return when the model in this file was last used, in seconds since the epoch; 0 if never."""
     try:
-        return os.stat(_record(file)).st_mtime  # noqa: PTH116 - asked for each model in a list
+        return os.stat(place(file)).st_mtime  # noqa: PTH116 - asked for each model in a list
     except OSError:
         return 0.0
 
 
 def forget(file: os.stat_result) -> None:
-    """Remove the note on a file."""
-    with contextlib.suppress(OSError):
-        Path(_record(file)).unlink()
+    """Remove our notes on a file."""
+    for kind in ("used", "sha256"):
+        with contextlib.suppress(OSError):
+            Path(place(file, kind)).unlink()
 
 
-def _record(file: os.stat_result) -> str:
+def place(file: os.stat_result, kind: str = "used") -> str:
+    """Return the path of our note of this kind on a file; it is another one once the file has changed."""
     state = os.path.expanduser(os.environ.get("XDG_STATE_HOME") or "~/.local/state")  # noqa: PTH111
-    return f"{state}/llama-widgets/used/{file.st_ino:x}-{file.st_size:x}-{file.st_mtime_ns:x}"
+    return f"{state}/llama-widgets/{kind}/{file.st_ino:x}-{file.st_size:x}-{file.st_mtime_ns:x}"
