@@ -12,7 +12,7 @@ from llama_widgets.errors import UnknownReferenceError
 from llama_widgets.library.filenames import choose, describe, is_model, sets
 from llama_widgets.library.references import Reference, parse
 
-HOSTS = [*constants.HF_URL_HOSTS, urlsplit(constants.ENDPOINT).netloc]
+HOSTS = [*sorted(constants.HF_URL_HOSTS), urlsplit(constants.ENDPOINT).netloc]
 
 
 @pytest.mark.parametrize(
