@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .chat.presets import presets
     from .chat.reply import Reply
     from .chat.tools import Tool
+    from .comparing.comparison import Comparison
     from .errors import LlamaWidgetsError
     from .filling import Filled, fill
     from .library.downloads import download, downloads
@@ -39,6 +40,7 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 _HOMES = {
     "Chat": ".chat.conversation",
     "ChatPanel": ".widgets.panel",
+    "Comparison": ".comparing.comparison",
     "DownloadProgress": ".widgets.download",
     "Estimate": ".library.judge",
     "Filled": ".filling",
@@ -74,6 +76,7 @@ _HOMES = {
 __all__ = [
     "Chat",
     "ChatPanel",
+    "Comparison",
     "DownloadProgress",
     "Estimate",
     "Filled",

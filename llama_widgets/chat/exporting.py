@@ -15,7 +15,7 @@ from .store import Store
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from .archive import Saved
     from .record import Record
@@ -62,16 +62,16 @@ class Exporting:
         ConversationError
             If the file cannot be written.
         """
-        return _written(json.dumps(self.to_dict(), ensure_ascii=False, indent=1), path)
+        return written(json.dumps(self.to_dict(), ensure_ascii=False, indent=1), path)
 
     def to_markdown(self, path: str | os.PathLike[str] | None = None, *, thoughts: bool = False) -> str:
         """Return what is shown of the conversation as Markdown, with what the model thought if ``thoughts`` is true."""
-        return _written(transcript.markdown(self._shown(), title=self._title(), thoughts=thoughts), path)
+        return written(transcript.markdown(self._shown(), title=self._title(), thoughts=thoughts), path)
 
     def to_notebook(self, path: str | os.PathLike[str] | None = None) -> dict[str, Any]:
         """Return what is shown of the conversation as a notebook in Jupyter's format, with one cell for each turn."""
         made = transcript.notebook(self._shown(), title=self._title())
-        _written(json.dumps(made, ensure_ascii=False, indent=1) + "\n", path)
+        written(json.dumps(made, ensure_ascii=False, indent=1) + "\n", path)
         return made
 
     def to_dataframe(self, library: str | None = None) -> Any:  # noqa: ANN401 - of pandas or polars
@@ -87,26 +87,7 @@ class Exporting:
         ParameterError
             If neither is installed.
         """
-        rows = transcript.rows(self._shown())
-        if library not in (None, "pandas", "polars"):
-            msg = f"There are no tables of {library!r:.80}."
-            raise ParameterError(msg, "Known: 'pandas', 'polars'.")
-        if library != "polars":
-            try:
-                import pandas as pd
-            except ModuleNotFoundError:
-                pass
-            else:
-                return pd.DataFrame(rows, columns=list(transcript.COLUMNS))
-        if library != "pandas":
-            try:
-                import polars as pl
-            except ModuleNotFoundError:
-                pass
-            else:
-                return pl.DataFrame(rows, schema=transcript.COLUMNS)
-        msg = f"{library or 'Neither pandas nor polars'} is {'not ' if library else ''}installed."
-        raise ParameterError(msg, f"Install it: pip install {library or 'pandas'}.")
+        return table(transcript.rows(self._shown()), transcript.COLUMNS, library)
 
     @classmethod
     def from_json(cls: type[T], source: object, model: object = None, **options: Any) -> T:  # noqa: ANN401, PYI019
@@ -180,7 +161,31 @@ class Exporting:
             return self.record.book.current.given_name
 
 
-def _written(text: str, path: str | os.PathLike[str] | None) -> str:
+def table(rows: list[dict[str, Any]], columns: Mapping[str, type], library: str | None = None) -> Any:  # noqa: ANN401
+    """Return rows as a table of pandas, or of polars where pandas is not installed, or of the one that is named."""
+    if library not in (None, "pandas", "polars"):
+        msg = f"There are no tables of {library!r:.80}."
+        raise ParameterError(msg, "Known: 'pandas', 'polars'.")
+    if library != "polars":
+        try:
+            import pandas as pd
+        except ModuleNotFoundError:
+            pass
+        else:
+            return pd.DataFrame(rows, columns=list(columns))
+    if library != "pandas":
+        try:
+            import polars as pl
+        except ModuleNotFoundError:
+            pass
+        else:
+            return pl.DataFrame(rows, schema=dict(columns))
+    msg = f"{library or 'Neither pandas nor polars'} is {'not ' if library else ''}installed."
+    raise ParameterError(msg, f"Install it: pip install {library or 'pandas'}.")
+
+
+def written(text: str, path: str | os.PathLike[str] | None) -> str:
+    """Write ``text`` to a file, if one is named, and return it; raises ``ConversationError`` if it cannot be."""
     if path is not None:
         try:
             Path(path).expanduser().write_text(text, encoding="utf-8", newline="\n")
