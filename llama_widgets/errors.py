@@ -9,7 +9,8 @@ what to do about it. Where Python has a class for the same thing, the error is t
     ├── ProtocolError (ValueError)          a message that is not of the protocol
     ├── ParameterError (ValueError)         an option or argument of the wrong type or out of range
     │   ├── GrammarError                    a grammar or a JSON schema that no answer can be held to
-    │   └── FillError                       what was to be put into a message cannot be
+    │   ├── FillError                       what was to be put into a message cannot be
+    │   └── SweepError                      a sweep of no runs or far too many, or a file that holds none
     ├── BusyError                           this conversation is still answering
     ├── NoModelError                        something was asked, and no model was named
     ├── ClosedError                         the worker has been shut down
@@ -93,6 +94,12 @@ class FillError(ParameterError):
     """A variable, an expression or a file that was to be put into a message cannot be."""
 
     code = "fill"
+
+
+class SweepError(ParameterError):
+    """A sweep has no runs or far too many, or its file cannot be read or written; nothing was started."""
+
+    code = "sweep"
 
 
 class BusyError(LlamaWidgetsError):

@@ -70,7 +70,8 @@ class Worker:
     ) -> None:
         self._make_engine = engine or _llama_engine
         self._engine: Engine | None = None
-        self._resident = Resident(find or _find)
+        self._find = find or _find
+        self._resident = Resident(self._find)
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._requests: dict[str, _Request] = {}
@@ -106,6 +107,10 @@ class Worker:
     def is_loaded(self, model: str, options: LoadOptions | None = None) -> bool:
         """Return whether ``model``, a path or reference, is in memory, loaded with ``options`` if they are given."""
         return self._resident.holds(model, options)
+
+    def find(self, model: str) -> Path:
+        """Return the file that ``model``, a path or reference, names, or raise why there is none."""
+        return self._find(model)
 
     def status(self) -> Status:
         """Return what is going on, from any thread."""
