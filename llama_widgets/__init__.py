@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .library.local import Model, models
     from .library.search import HubModel, search
     from .shortcuts import complete, count_tokens, embed, estimate, status
+    from .sweeping.sweep import Sweep, sweep
     from .widgets.download import DownloadProgress
     from .widgets.panel import ChatPanel
     from .widgets.selector import ModelSelector
@@ -54,6 +55,7 @@ _HOMES = {
     "ModelSelector": ".widgets.selector",
     "Reply": ".chat.reply",
     "Status": ".activity",
+    "Sweep": ".sweeping.sweep",
     "Tool": ".chat.tools",
     "Worker": ".worker",
     "complete": ".shortcuts",
@@ -71,6 +73,7 @@ _HOMES = {
     "presets": ".chat.presets",
     "search": ".library.search",
     "status": ".shortcuts",
+    "sweep": ".sweeping.sweep",
 }
 
 __all__ = [
@@ -90,6 +93,7 @@ __all__ = [
     "ModelSelector",
     "Reply",
     "Status",
+    "Sweep",
     "Tool",
     "Worker",
     "__version__",
@@ -108,6 +112,7 @@ __all__ = [
     "presets",
     "search",
     "status",
+    "sweep",
 ]
 
 

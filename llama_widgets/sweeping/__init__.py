@@ -1,0 +1,1 @@
+"""Prompts, parameters, models and seeds in every combination, as a table; knows no widget."""

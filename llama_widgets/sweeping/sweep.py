@@ -1,0 +1,359 @@
+"""A sweep: every combination of prompts, models, parameters and seeds, run together and kept as a table."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from ..errors import SweepError
+from ..listeners import Listeners
+from ..requests import SLICE_S
+from ..worker import Worker, shared
+from . import keeping, scoring, tables
+from .plan import BLANK, LIMIT, Plan, Row, duration, make
+from .runner import Runner
+
+if TYPE_CHECKING:
+    import os
+
+    from .scoring import Score
+
+Watcher = Callable[[list[int]], object]
+
+_all: weakref.WeakSet[Sweep] = weakref.WeakSet()
+
+
+class Sweep:
+    """Runs of a model, or of several, that differ in prompt, parameters and seed. Made by ``lw.sweep``.
+
+    Attributes
+    ----------
+    rows : list of dict
+        A row for each run, in the order in which they run; see ``sweeping.plan.Row``. Only to be read.
+    plan : Plan
+        What it is made of.
+    """
+
+    def __init__(self, plan: Plan, rows: list[Row] | None = None, *, worker: Worker | None = None) -> None:
+        self.plan = plan
+        self.rows = plan.rows() if rows is None else rows
+        self._worker = worker
+        self._score: Score | None = None
+        self._keeper: keeping.Keeper | None = None
+        self._watchers: Listeners[list[int]] = Listeners()
+        self._lock = threading.Lock()
+        self._runner: Runner | None = None
+        self._unkept = ""
+        _all.add(self)
+
+    # What it is, and how far
+
+    @property
+    def dimensions(self) -> dict[str, list[Any]]:
+        """The values of all that runs can differ in: "prompt", each variable, "model", each parameter, "seed"."""
+        return self.plan.dimensions
+
+    def place(self, row: Row) -> dict[str, Any]:
+        """Return where a run stands: its value in each of ``dimensions``."""
+        return self.plan.place(row)
+
+    @property
+    def state(self) -> str:
+        """How it is: "running", "done", or "stopped" where there are runs left that ``resume`` would make."""
+        if self._runner is not None and self._runner.is_alive():
+            return "running"
+        return "done" if self.done == self.total else "stopped"
+
+    @property
+    def total(self) -> int:
+        """How many runs there are."""
+        return len(self.rows)
+
+    @property
+    def done(self) -> int:
+        """How many runs have ended by themselves, those that failed too."""
+        return sum(row["state"] in ("done", "failed") for row in self.rows)
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """Tokens that all runs together make in a second, since the sweep was begun or resumed."""
+        return self._runner.tokens_per_s if self._runner else None
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds that the rest takes if it goes on like this; ``None`` before the first run has ended."""
+        per_run = self._runner.seconds_per_run if self._runner and self.state == "running" else None
+        return None if per_run is None else per_run * (self.total - self.done)
+
+    @property
+    def notices(self) -> list[str]:
+        """What there is to say of the runs: why some failed, that some have no score, that the file is not written."""
+        return [*([self._unkept] if self._unkept else []), *scoring.notices(self.rows)]
+
+    def __repr__(self) -> str:
+        """Return how far it is."""
+        left = f", {duration(self.eta_s)} left" if self.eta_s else ""
+        said = "".join(f"\n{notice}" for notice in self.notices)
+        return f"<Sweep {self.state}: {self.done:,} of {self.total:,} runs{left}>{said}"
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:  # noqa: ANN401
+        try:  # late, as widgets know sweeps and not the other way round
+            grid = importlib.import_module("..widgets.sweep", __package__).SweepGrid(self)
+        except ImportError:
+            return {"text/plain": repr(self)}
+        bundle: dict[str, Any] = grid._repr_mimebundle_()
+        return bundle
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Call ``watcher`` with the indices of the rows that have changed, at most 20 times a second.
+
+        An empty list tells that the sweep began or ended. Returns a function that ends that.
+        """
+        return self._watchers.add(watcher)
+
+    # Running
+
+    def stop(self) -> None:
+        """Stop the runs that are made, whose text stays, and begin no others; ``resume`` goes on. Returns at once."""
+        with self._lock:
+            if self._runner is not None:
+                self._runner.stop()
+
+    def resume(self) -> Sweep:
+        """Make the runs that were not begun, were stopped, or failed. Returns at once.
+
+        Raises
+        ------
+        ModelError
+            If a model is not there.
+        """
+        worker = self._worker or shared()
+        with self._lock:
+            if self._runner is not None and self._runner.is_alive():
+                if not self._runner.stopping:
+                    return self
+                self._runner.join()  # it stops within a token
+            left = [row for row in self.rows if row["state"] != "done"]
+            for name in dict.fromkeys(row["model"] for row in left):
+                worker.find(name)
+            for row in left:
+                row.update(cast("Row", BLANK))
+            if left:
+                self._runner = Runner(self.plan, left, worker, self._settle, self._watchers.tell)
+                self._runner.start()
+        self._watchers.tell([row["index"] for row in left])
+        return self
+
+    def wait(self, *, progress: bool = True) -> Sweep:
+        """Wait for the end; interrupting the kernel stops the sweep, and what was done is kept.
+
+        Parameters
+        ----------
+        progress : bool
+            Whether to show a line with how far it is, where there is a terminal to show it.
+        """
+        runner = self._runner
+        if runner is None:
+            return self
+        (self._worker or shared()).forbid_own_thread()
+        from .progress import shown
+
+        try:
+            with shown(self, wanted=progress) as show:
+                while runner.is_alive():
+                    runner.join(SLICE_S)
+                    show()
+        except KeyboardInterrupt:
+            self.stop()
+            runner.join(10)  # a few milliseconds: what was made is in place when the cell ends
+            raise
+        return self
+
+    # What came of it
+
+    def score(self, function: Score | None) -> Sweep:
+        """Give each run a score, those that are done now and the others as they end.
+
+        Parameters
+        ----------
+        function : callable
+            Takes a run as a dict and returns a number. What it raises is kept in ``score_error``.
+        """
+        self._score = scoring.checked(function)
+        rows = [row for row in self.rows if row["state"] == "done"]
+        for row in rows:
+            if self._score is not None:
+                scoring.score(row, self._score)
+        self._keep(rows)
+        self._watchers.tell([row["index"] for row in rows])
+        return self
+
+    def to_dataframe(self, backend: str | None = None, *, wait: bool = True) -> Any:  # noqa: ANN401 - of pandas or polars
+        """Return a table with a row for each run.
+
+        Parameters
+        ----------
+        backend : "pandas" or "polars", optional
+            What makes it; by default the one that is imported or installed, pandas first.
+        wait : bool
+            Whether to wait for the end; False gives what is there.
+
+        Raises
+        ------
+        ParameterError
+            If neither is installed.
+        """
+        if wait:
+            self.wait()
+        return tables.made(self.plan, self.rows, backend)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all into a file, ``.jsonl`` or ``.parquet``, in place of what it holds, and go on with each run.
+
+        Raises
+        ------
+        SweepError
+            If it cannot be written.
+        """
+        keeping.forget(path)
+        self._keeper = keeping.keeper(path, self.plan, self.rows)
+
+    def keep(self, path: str | os.PathLike[str]) -> None:
+        """Keep each run in a file from now on; what it holds of this very sweep is taken over.
+
+        Raises
+        ------
+        SweepError
+            If it holds something else, or cannot be written.
+        """
+        if keeping.exists(path):
+            plan, rows = keeping.read(path)
+            if plan.to_dict() != self.plan.to_dict():
+                msg = f"{Path(path).name!r:.200} holds another sweep."
+                raise SweepError(msg, "Name another file, delete this one, or look at it with Sweep.load(path).")
+            self.rows[:] = rows
+        self._keeper = keeping.keeper(path, self.plan, self.rows)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, worker: Worker | None = None) -> Sweep:
+        """Return the sweep that a file holds; ``resume`` makes what is missing, and goes on writing the file.
+
+        Scores are kept, the function that made them is not; of a pydantic model the JSON schema is.
+        """
+        plan, rows = keeping.read(path)
+        made = cls(plan, rows, worker=worker)
+        made._keeper = keeping.keeper(path, plan, rows)
+        return made
+
+    def _settle(self, row: Row) -> None:
+        """Score and keep a run that has ended."""
+        if self._score is not None:
+            scoring.score(row, self._score)
+        self._keep([row])
+
+    def _keep(self, rows: list[Row]) -> None:
+        if self._keeper is None:
+            return
+        try:
+            self._keeper.write(rows)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            self._unkept = (
+                f"The results cannot be written to {self._keeper.path.name}: {reason}. The next run tries again."
+            )
+        else:
+            self._unkept = ""
+
+
+def sweep(
+    prompts: object,
+    *,
+    models: object = None,
+    params: object = None,
+    seeds: object = None,
+    schema: Any = None,  # noqa: ANN401 - a JSON schema or a pydantic model
+    system: str | None = None,
+    score: Score | None = None,
+    save: str | os.PathLike[str] | None = None,
+    limit: int = LIMIT,
+    worker: Worker | None = None,
+    **options: Any,  # noqa: ANN401 - checked by Settings
+) -> Sweep:
+    """Ask every combination of prompts, models, parameters and seeds; return at once, while they run together.
+
+    Parameters
+    ----------
+    prompts : str, list, dict or tuple
+        A text, a list of texts, a dict of names and texts, or a list of conversations (lists of messages). With
+        variables, ``(prompts, table)``: each prompt is asked for each row of a DataFrame (or list of dicts), whose
+        columns are filled in where it says ``{column}``.
+    models : str, path, Model or list, optional
+        Who answers, one after the other, each loaded once; by default the model in memory.
+    params : dict of lists or list of dicts, optional
+        What is varied: ``{"temperature": [0, 1], "top_p": [0.9, 1]}`` stands for four combinations. Any option of
+        ``GenerationOptions``, and ``system``.
+    seeds : int or list of int, optional
+        ``4`` stands for 0, 1, 2 and 3; by default 0 alone.
+    schema : dict or pydantic model, optional
+        What each answer is held to; ``parsed`` is its value.
+    system : str, optional
+        The system prompt.
+    score : callable, optional
+        Takes a run as a dict and returns a number; it is called as they end.
+    save : path, optional
+        A file for the results, ``.jsonl`` (written with each run) or ``.parquet`` (written now and then). If it holds
+        this very sweep already, what it lacks is made.
+    limit : int
+        More runs than this are refused, with how long they would take.
+    worker : Worker, optional
+        By default the one that all conversations of this process share.
+    **options
+        What all runs share: max_tokens, temperature, stop, thinking, ...
+
+    Returns
+    -------
+    Sweep
+        A notebook shows it as a grid; ``to_dataframe()`` waits for the end.
+
+    Raises
+    ------
+    SweepError
+        If there is nothing to run, or more than ``limit``; if a prompt is none; if the file cannot be written, or holds
+        something else.
+    ParameterError
+        If an option is wrong, or the schema cannot be compiled.
+    ModelError
+        If a model is not there.
+
+    Examples
+    --------
+    >>> runs = lw.sweep(["Why?", "Why not?"], params={"temperature": [0, 1]}, seeds=4, max_tokens=40)  # doctest: +SKIP
+    >>> runs.to_dataframe().groupby("temperature")["mean_logprob"].mean()  # doctest: +SKIP
+    """
+    worker = worker or shared()
+    scoring.checked(score)
+    plan = make(
+        prompts,
+        models=models,
+        params=params,
+        seeds=seeds,
+        system=system,
+        schema=schema,
+        options=options,
+        limit=limit,
+        worker=worker,
+    )
+    for other in list(_all):
+        if other.state == "running" and other.plan.to_dict() == plan.to_dict():
+            other.stop()  # the same cell was run again
+            other.wait(progress=False)
+    made = Sweep(plan, worker=worker)
+    if save is not None:
+        made.keep(save)
+    if score is not None:
+        made.score(score)
+    return made.resume()
