@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .options import GenerationOptions, LoadOptions
-from .wire import Message, decode, secret, table
+from .wire import Message, decode, param, secret, table
 
 VERSION = 1
 
@@ -61,7 +61,8 @@ class GenerateCompletion(Message):
     """Continue a text, or with ``suffix`` fill in what stands between the two. Ends with ``completion_done``.
 
     ``model`` is loaded first, with ``load``, if it is not. ``conversation`` names whose memory may be cut back and
-    gone on with; it changes what is computed again, never what is answered.
+    gone on with; it changes what is computed again, never what is answered. ``response_tokens`` are the first tokens of
+    the answer, put there as they are: texts are written with other tokens too, and a token may be half a character.
     """
 
     type = "generate_completion"
@@ -71,16 +72,17 @@ class GenerateCompletion(Message):
     model: str | None = None
     load: LoadOptions | None = None
     conversation: str = ""
+    response_tokens: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateChatCompletion(Message):
-    """Answer a conversation. ``model``, ``load`` and ``conversation`` as above. Ends with ``completion_done``.
+    """Answer a conversation. What it shares with the command above is as there. Ends with ``completion_done``.
 
     ``messages`` have ``role`` and ``content``; those of an assistant that called tools ``tool_calls``, and those with
     the role "tool" the result and the ``name`` of one. ``tools`` are functions as OpenAI's interface describes them:
     ``{"type": "function", "function": {"name", "description", "parameters": JSON schema}}``. The answer goes on from
-    ``response_prefix``, which is not part of it.
+    ``response_prefix``, which is not part of it; ``response_tokens``, which follow that, are.
     """
 
     type = "generate_chat_completion"
@@ -93,6 +95,7 @@ class GenerateChatCompletion(Message):
     response_prefix: str = ""
     tools: list[dict[str, Any]] = field(default_factory=list)
     tool_choice: Literal["auto", "required", "none"] = "auto"
+    response_tokens: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +118,46 @@ class CountTokens(Message):
     type = "count_tokens"
     texts: list[str]
     model: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predict(Message):
+    """Say how likely each token is to come next, and what the samplers leave of that. Ends with ``predict_done``.
+
+    Next after ``prompt``, or in the answer to ``messages`` if there are any, which begins with ``response_prefix`` and
+    ``response_tokens``. Of ``options``, those of the samplers count. ``top`` is how many of the likeliest to tell.
+    """
+
+    type = "predict"
+    prompt: str = ""
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    thinking: bool | Literal["auto"] = "auto"
+    response_prefix: str = ""
+    response_tokens: list[int] = field(default_factory=list)
+    options: GenerationOptions = field(default_factory=GenerationOptions)
+    top: int = param(50, 1, 1_000_000)
+    model: str | None = None
+    load: LoadOptions | None = None
+    conversation: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge(Message):
+    """Say how likely each token of ``text`` is where it stands. Ends with ``judge_done``.
+
+    It stands after ``prompt``, or in the answer to ``messages`` if there are any. ``tokens`` follow it as they are, and
+    are judged too. ``top`` is how many of the likeliest to tell beside each.
+    """
+
+    type = "judge"
+    text: str = ""
+    tokens: list[int] = field(default_factory=list)
+    prompt: str = ""
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    thinking: bool | Literal["auto"] = "auto"
+    top: int = param(10, 0, 1_000)
+    model: str | None = None
+    load: LoadOptions | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +188,8 @@ Command = (
     | GenerateChatCompletion
     | Embed
     | CountTokens
+    | Predict
+    | Judge
     | DownloadModel
     | Abort
 )
@@ -292,6 +337,41 @@ class EmbedDone(Message):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PredictDone(Message):
+    """What may come next after ``n_tokens``; nothing, with ``cancelled``, if it was stopped.
+
+    Each of ``candidates``, from the likeliest on, has its ``token``, ``text``, ``logprob`` and probability ``p`` as the
+    model gives them, ``p_after`` the samplers, its ``rank`` from 1, and by which of them it is ``cut_by``, "" if by
+    none. ``stages`` are these samplers in their order: the ``name``, how many tokens are ``kept`` after it, and the
+    ``p`` that they had together before any. ``chosen`` is the token that they draw.
+    """
+
+    type = "predict_done"
+    candidates: list[dict[str, Any]] = field(default_factory=list)
+    stages: list[dict[str, Any]] = field(default_factory=list)
+    chosen: dict[str, Any] = field(default_factory=dict)
+    n_tokens: int = 0
+    n_vocab: int = 0
+    cancelled: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeDone(Message):
+    """How likely each token was, after ``n_before`` others; those until then, with ``cancelled``, if it was stopped.
+
+    Each of ``tokens`` has its ``token``, ``text`` (whole characters, each with the token that ends it), ``bytes``,
+    ``logprob``, ``rank`` from 1, and in ``top`` the likeliest with ``token``, ``text`` and ``logprob``. The first token
+    of all follows nothing: its ``logprob`` and ``rank`` are None.
+    """
+
+    type = "judge_done"
+    tokens: list[dict[str, Any]] = field(default_factory=list)
+    n_before: int = 0
+    n_vocab: int = 0
+    cancelled: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class DownloadDone(Message):
     """The file is there and verified; or, with ``cancelled``, the download was given up."""
 
@@ -301,7 +381,18 @@ class DownloadDone(Message):
     cancelled: bool = False
 
 
-Event = Info | Error | Progress | CompletionChunk | CompletionDone | ModelLoaded | EmbedDone | DownloadDone
+Event = (
+    Info
+    | Error
+    | Progress
+    | CompletionChunk
+    | CompletionDone
+    | ModelLoaded
+    | EmbedDone
+    | PredictDone
+    | JudgeDone
+    | DownloadDone
+)
 
 COMMANDS = table(
     Init,
@@ -312,10 +403,23 @@ COMMANDS = table(
     GenerateChatCompletion,
     Embed,
     CountTokens,
+    Predict,
+    Judge,
     DownloadModel,
     Abort,
 )
-EVENTS = table(Info, Error, Progress, CompletionChunk, CompletionDone, ModelLoaded, EmbedDone, DownloadDone)
+EVENTS = table(
+    Info,
+    Error,
+    Progress,
+    CompletionChunk,
+    CompletionDone,
+    ModelLoaded,
+    EmbedDone,
+    PredictDone,
+    JudgeDone,
+    DownloadDone,
+)
 
 ENDS: dict[str, type[Message]] = {
     "init": Info,
@@ -326,13 +430,15 @@ ENDS: dict[str, type[Message]] = {
     "generate_chat_completion": CompletionDone,
     "embed": EmbedDone,
     "count_tokens": Info,
+    "predict": PredictDone,
+    "judge": JudgeDone,
     "download_model": DownloadDone,
     "abort": Info,
 }
 """The event that ends each command where it does not end in ``error``."""
 
 ABORT_KINDS = {
-    "generation": ("generate_completion", "generate_chat_completion", "embed"),
+    "generation": ("generate_completion", "generate_chat_completion", "embed", "predict", "judge"),
     "load": ("load_model", "create_context"),
     "download": ("download_model",),
     "all": tuple(ENDS),

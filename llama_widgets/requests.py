@@ -71,6 +71,10 @@ def aborted(command: p.Command) -> p.Event:
             return p.ModelLoaded(request_id=command.request_id, model=model, cancelled=True)
         case p.EmbedDone:
             return p.EmbedDone(request_id=command.request_id, cancelled=True)
+        case p.PredictDone:
+            return p.PredictDone(request_id=command.request_id, cancelled=True)
+        case p.JudgeDone:
+            return p.JudgeDone(request_id=command.request_id, cancelled=True)
         case p.DownloadDone:
             return p.DownloadDone(request_id=command.request_id, cancelled=True)
         case _:

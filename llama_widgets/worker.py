@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .engines.base import Engine
 
     Listener = Callable[[p.Event], None]
+    _Evaluating = p.Generate | p.Embed | p.Predict | p.Judge
 
 logger = logging.getLogger(__name__)
 
@@ -324,8 +325,10 @@ class Worker:
             case p.CreateContext() as command:
                 data = self._resident.create_context(engine, command.options, request.cancel)
                 return p.Info(request_id=request.id, message="context ready", data=data)
-            case p.CountTokens() | p.Embed() as command:
-                return self._read(engine, command, request)
+            case p.CountTokens() as command:
+                return self._count(engine, command)
+            case p.Embed() | p.Predict() | p.Judge() as command:
+                return self._with_model(engine, command, request) or self._evaluate(engine, command, request)
             case p.GenerateCompletion() | p.GenerateChatCompletion() as command:
                 end = self._with_model(engine, command, request)
                 if end is None:
@@ -339,16 +342,21 @@ class Worker:
             self._engine = self._make_engine()
         return self._engine
 
-    def _read(self, engine: Engine, command: p.CountTokens | p.Embed, request: _Request) -> p.Event:
+    def _evaluate(self, engine: Engine, command: p.Embed | p.Predict | p.Judge, request: _Request) -> p.Event:
         if isinstance(command, p.Embed):
-            return self._with_model(engine, command, request) or engine.embed(command, request.cancel)
+            return engine.embed(command, request.cancel)
+        if isinstance(command, p.Predict):
+            return engine.predict(command, request.cancel)
+        return engine.judge(command, partial(self._emit, request), request.cancel)
+
+    def _count(self, engine: Engine, command: p.CountTokens) -> p.Event:
         self._resident.need()
         if command.model is not None and not self._resident.holds(command.model):
             msg = f"{command.model} is not the model in memory."
             raise NoModelError(msg, "Load it first.")
         return p.Info(request_id=command.request_id, data={"tokens": engine.count_tokens(command.texts)})
 
-    def _with_model(self, engine: Engine, command: p.Generate | p.Embed, request: _Request) -> p.Event | None:
+    def _with_model(self, engine: Engine, command: _Evaluating, request: _Request) -> p.Event | None:
         """Load the model that ``command`` names, if it is not there; return the end if that was stopped.
 
         Loading belongs to the same request: between two of them, somebody else could load another model.

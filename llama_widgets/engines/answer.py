@@ -76,22 +76,12 @@ class Answer:
         self._model, self._n_ctx, self._emit = model, n_ctx, emit
         self._wants_logprobs, self._most = command.options.top_logprobs is not None, command.options.max_tokens
         self._started = time.perf_counter()
-        self._prompt = prompt(command, model, n_ctx)
+        model.check(command.response_tokens)
+        self._prompt = prompt(command, model, n_ctx, len(command.response_tokens))
         self.tokens = list(self._prompt.tokens)
         self.sequence: Sequence | None = None
         self.shared = 0
         self._text = AnswerText(*_reading(command, model, self._prompt.text))
-        grammar = _grammar(command, model)
-        self._sampler = Sampler(command.options, model, self.tokens, grammar)
-        try:
-            if grammar is not None and isinstance(command, GenerateChatCompletion):
-                for token in model.tokens(command.response_prefix):
-                    self._sampler.accept(token)
-            self._thinking = self._text.segment == "thought"
-            self._sampler.constrained = not self._thinking
-        except BaseException:
-            self._sampler.close()
-            raise
         self._parts: dict[str, list[str]] = {"text": [], "thought": [], "call": []}
         self._logprobs: list[dict[str, Any]] = []
         self._told = self._told_logprobs = 0
@@ -101,6 +91,20 @@ class Answer:
         self._drawn = self._thought = self._cached = self._evaluated = 0
         self._read_s = self._first = self._last = self._thought_from = self._thought_s = 0.0
         self._reported = -1
+        grammar = _grammar(command, model)
+        self._sampler = Sampler(command.options, model, self.tokens, grammar)
+        try:
+            if grammar is not None and isinstance(command, GenerateChatCompletion):
+                for token in model.tokens(command.response_prefix):
+                    self._sampler.accept(token)
+            self._thinking = self._text.segment == "thought"
+            self._sampler.constrained = not self._thinking
+            for token in command.response_tokens:
+                self._sampler.accept(token)
+                self._put(token)
+        except BaseException:
+            self._sampler.close()
+            raise
         self._tell_dropped(0)
         if self._thinking:
             self._budget_spent()
@@ -204,7 +208,7 @@ class Answer:
                 usage=Usage(
                     prompt_tokens=len(self._prompt.tokens),
                     cached_tokens=self._cached,
-                    completion_tokens=self._drawn,
+                    completion_tokens=len(self.command.response_tokens) + self._drawn,
                     thought_tokens=self._thought,
                     evaluated_tokens=self._evaluated,
                 ),
@@ -267,6 +271,11 @@ class Answer:
         )
         self._told += 1
 
+    def _put(self, token: int) -> None:
+        """Add a token that was not drawn."""
+        self.tokens.append(token)
+        self._add(self._model.piece(token) or b"")
+
     def _calls(self) -> tuple[str, list[dict[str, Any]]]:
         """Return the text and the tool calls in it; what is no call after all is text."""
         text, written = "".join(self._parts["text"]), "".join(self._parts["call"])
@@ -290,8 +299,7 @@ class Answer:
     def _close_thought(self) -> bool:
         """Put there what the model would have written at the end of its thought; return whether that closed it."""
         for token in self._model.tokens(self._text.closing):
-            self.tokens.append(token)
-            self._add(self._model.piece(token) or b"")
+            self._put(token)
         return not self._thinking
 
     # What it tells

@@ -10,7 +10,18 @@ if TYPE_CHECKING:
 
     from ..cancel import Cancel
     from ..options import LoadOptions
-    from ..protocol import Embed, EmbedDone, Event, Generate, LoadModel, ModelLoaded
+    from ..protocol import (
+        Embed,
+        EmbedDone,
+        Event,
+        Generate,
+        Judge,
+        JudgeDone,
+        LoadModel,
+        ModelLoaded,
+        Predict,
+        PredictDone,
+    )
 
 
 class Engine(Protocol):
@@ -59,6 +70,12 @@ class Engine(Protocol):
 
     def embed(self, command: Embed, cancel: Cancel) -> EmbedDone:
         """Return a vector for each text."""
+
+    def predict(self, command: Predict, cancel: Cancel) -> PredictDone:
+        """Return how likely each token is to come next. Not called while answers are being made."""
+
+    def judge(self, command: Judge, emit: Callable[[Event], None], cancel: Cancel) -> JudgeDone:
+        """Return how likely each token of a text is; emits ``progress`` (operation "prefill", tokens)."""
 
     def count_tokens(self, texts: list[str]) -> list[int]:
         """Return how many tokens the model makes of each text."""

@@ -37,6 +37,8 @@ class Context:
         Cells, and sequences.
     adapters : Adapters, optional
         What is added to the weights.
+    n_outputs : int, optional
+        The most tokens of a batch after which to ask for what follows, by default one for each sequence.
 
     Attributes
     ----------
@@ -55,9 +57,16 @@ class Context:
     """
 
     def __init__(
-        self, model: Model, options: LoadOptions, n_ctx: int, n_seq_max: int, adapters: Adapters | None = None
+        self,
+        model: Model,
+        options: LoadOptions,
+        n_ctx: int,
+        n_seq_max: int,
+        adapters: Adapters | None = None,
+        *,
+        n_outputs: int | None = None,
     ) -> None:
-        params = context_params(options, n_ctx=n_ctx, n_seq_max=n_seq_max)
+        params = context_params(options, n_ctx=n_ctx, n_seq_max=n_seq_max, n_outputs=n_outputs)
         with native.log.capture() as lines:
             handle = llama_cpp.llama_init_from_model(model.handle, params)
         if handle is None:

@@ -5,15 +5,24 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BusyError, ContextError, InvalidModelError, NoModelError, ParameterError
-from ..protocol import EmbedDone, GenerateChatCompletion, Info, ModelLoaded, Progress
-from . import gguf, memory, native
+from ..errors import BusyError, ContextError, InsufficientMemoryError, InvalidModelError, NoModelError, ParameterError
+from ..protocol import (
+    EmbedDone,
+    GenerateChatCompletion,
+    Info,
+    JudgeDone,
+    ModelLoaded,
+    PredictDone,
+    Progress,
+)
+from . import gguf, judging, memory, native, prediction, system
 from .adapters import Adapters
 from .answer import Answer
 from .context import Context
 from .model import Model
 from .parameters import model_params, sequences
-from .prompt import beginning
+from .prompt import beginning, judged, predicted
+from .sampling import Sampler
 from .scheduler import Scheduler
 
 if TYPE_CHECKING:
@@ -22,7 +31,7 @@ if TYPE_CHECKING:
 
     from ..cancel import Cancel
     from ..options import LoadOptions
-    from ..protocol import Embed, Event, Generate, LoadModel
+    from ..protocol import Embed, Event, Generate, Judge, LoadModel, Predict
     from .buffers import Needs
     from .memory import Plan
 
@@ -178,6 +187,49 @@ class LlamaEngine:
             data=base64.b64encode(vectors.astype("<f4").tobytes()).decode(),
             shape=list(vectors.shape),
             tokens=tokens,
+        )
+
+    def predict(self, command: Predict, cancel: Cancel) -> PredictDone:
+        """Return how likely each token is to come next."""
+        model, context, scheduler = self._answering()
+        options = command.options
+        if options.grammar is not None or options.json_schema is not None:
+            msg = "What comes next is told without a grammar."
+            raise ParameterError(msg, "Leave out grammar and json_schema.")
+        tokens = predicted(command, model, context.n_ctx)
+        index = scheduler.read(tokens, cancel, command.conversation)
+        if index is None:
+            if cancel.requested:
+                return PredictDone(request_id=command.request_id, cancelled=True)
+            raise ContextError("The text could not be read.", "Shorten it, or load the model again.")
+        sampler = Sampler(options, model, tokens)
+        try:
+            found = prediction.predict(model, sampler, context.handle, index, command.top)
+        finally:
+            sampler.close()
+        return PredictDone(request_id=command.request_id, n_tokens=len(tokens), n_vocab=model.n_vocab, **found)
+
+    def judge(self, command: Judge, emit: Callable[[Event], None], cancel: Cancel) -> JudgeDone:
+        """Return how likely each token of a text is."""
+        model, context, _ = self._answering()
+        options = self._options
+        assert options is not None  # noqa: S101 - it was loaded
+        tokens, before = judged(command, model, context.n_ctx)
+        needs, free = context.memory * len(tokens) // context.n_ctx, system.free_memory()
+        if options.check_memory and needs > free:
+            msg = f"To judge {len(tokens):,} tokens takes {system.size(needs)}, and {system.size(free)} are free."
+            raise InsufficientMemoryError(msg, "Judge a shorter text, or free memory.")
+
+        def report(done: int) -> None:
+            emit(Progress(request_id=command.request_id, operation="prefill", done=done, total=len(tokens)))
+
+        found = judging.judge(model, tokens, before, command.top, options, report, cancel, self._adapters)
+        return JudgeDone(
+            request_id=command.request_id,
+            tokens=found,
+            n_before=before,
+            n_vocab=model.n_vocab,
+            cancelled=cancel.requested and len(found) < len(tokens) - before,
         )
 
     def count_tokens(self, texts: list[str]) -> list[int]:

@@ -261,11 +261,37 @@ class Model:
             piece = None if llama_cpp.llama_vocab_is_eog(self._vocab, token) else self._piece(token)
             return self._pieces.setdefault(token, piece)
 
-    def _piece(self, token: int) -> bytes:
+    def data(self, token: int) -> bytes:
+        """Return the bytes of ``token`` as a text for a model has them: with those of the tokens that steer it."""
+        return self._piece(token, special=True)
+
+    def shown(self, token: int) -> str:
+        """Return what ``token`` is shown as by itself."""
+        # Tokens that end an answer have no piece, and control tokens an empty one.
+        return (self.piece(token) or self._token_text(token).encode()).decode("utf-8", "replace")
+
+    def is_special(self, token: int) -> bool:
+        """Return whether ``token`` steers the model and is no part of what is said."""
+        vocab = self._vocab
+        return bool(llama_cpp.llama_vocab_is_control(vocab, token) or llama_cpp.llama_vocab_is_eog(vocab, token))
+
+    def check(self, tokens: Iterable[int]) -> None:
+        """Refuse numbers that are no tokens, with which llama.cpp would end the process.
+
+        Raises
+        ------
+        ParameterError
+            If there are any.
+        """
+        if wrong := [token for token in tokens if not 0 <= token < self.n_vocab]:
+            msg = f"There is no token {wrong[0]}: this model has {self.n_vocab:,}, counted from 0."
+            raise ParameterError(msg, "Tokens are of one model; another one has others.")
+
+    def _piece(self, token: int, *, special: bool = False) -> bytes:
         size = 32
         while True:
             buffer = ctypes.create_string_buffer(size)
-            count = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, size, 0, False)
+            count = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
             if count >= 0:
                 return buffer.raw[:count]
             size = -count

@@ -108,13 +108,13 @@ def model_params(options: LoadOptions, n_gpu_layers: int) -> llama_cpp.llama_mod
 
 
 def context_params(
-    options: LoadOptions, *, n_ctx: int, n_seq_max: int, embeddings: bool = False
+    options: LoadOptions, *, n_ctx: int, n_seq_max: int, n_outputs: int | None = None, embeddings: bool = False
 ) -> llama_cpp.llama_context_params:
     """Return how a context is to be made.
 
-    A batch may ask for the logits of one token per conversation, ``n_seq_max`` in all, unless ``embeddings`` are made:
-    llama.cpp ends the process where there are more. In return it need not keep room for the logits of a whole batch,
-    which is 512 MiB for a vocabulary of 256,000 tokens.
+    A batch may ask for the logits of ``n_outputs`` tokens, unless ``embeddings`` are made: llama.cpp ends the process
+    where there are more. In return it need not keep room for the logits of a whole batch, which is 512 MiB for a
+    vocabulary of 256,000 tokens.
 
     Parameters
     ----------
@@ -122,6 +122,8 @@ def context_params(
         What was asked for.
     n_ctx, n_seq_max : int
         Tokens and conversations, decided where the option is "auto".
+    n_outputs : int, optional
+        The most tokens of a batch after which to ask for what follows, by default one for each conversation.
     embeddings : bool
         Whether texts are turned into vectors, not continued.
 
@@ -143,5 +145,5 @@ def context_params(
     params.swa_full = options.swa_full
     params.kv_unified = True  # one conversation may use all of the context
     params.embeddings = embeddings
-    params.n_outputs_max = 0 if embeddings else n_seq_max  # 0 is a whole batch
+    params.n_outputs_max = 0 if embeddings else n_outputs or n_seq_max  # 0 is a whole batch
     return params

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import ContextOverflowError, LlamaWidgetsError, ParameterError
-from ..protocol import GenerateCompletion
+from ..options import GenerationOptions
+from ..protocol import GenerateChatCompletion, GenerateCompletion, Predict
 from .cache import common
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from ..protocol import Generate, GenerateChatCompletion
+    from ..protocol import Generate, Judge
     from .model import Model
 
 _SHORTEN = "Shorten it, begin a new conversation, or load the model with a larger n_ctx."
@@ -63,7 +64,7 @@ def prompt(command: Generate, model: Model, n_ctx: int, answered: int = 0) -> Pr
         If nothing can be made of it.
     """
     if isinstance(command, GenerateCompletion):
-        return _completion(command, model, n_ctx)
+        return _completion(command, model, n_ctx - answered)
     text = _render(command, model, command.messages)
     groups = _groups(command.messages)
     n_ctx -= answered
@@ -73,6 +74,56 @@ def prompt(command: Generate, model: Model, n_ctx: int, answered: int = 0) -> Pr
         if count > room:
             return _shifted(command, model, groups, count, n_ctx, room)
     return Prompt(text, _tokens(model, text, n_ctx))
+
+
+def predicted(command: Predict, model: Model, n_ctx: int) -> list[int]:
+    """Return the tokens after which the next one is asked for.
+
+    Raises
+    ------
+    ContextOverflowError, ParameterError
+        As ``prompt``.
+    """
+    model.check(command.response_tokens)
+    before = prompt(_asked(command, command.response_prefix), model, n_ctx, len(command.response_tokens))
+    return [*before.tokens, *command.response_tokens]
+
+
+def judged(command: Judge, model: Model, n_ctx: int) -> tuple[list[int], int]:
+    """Return the tokens of a text with what is before it, and how many these are.
+
+    What is before and the text are one for the tokeniser: a token that has parts of both belongs to the text.
+
+    Raises
+    ------
+    ContextOverflowError, ParameterError
+        As ``prompt``.
+    """
+    model.check(command.tokens)
+    if not command.text and not command.tokens:
+        msg = "There is nothing to judge."
+        raise ParameterError(msg, "Give a text.")
+    count = len(command.tokens)
+    if not command.messages and not command.prompt:
+        tokens = _tokens(model, command.text, n_ctx - count)
+        return [*tokens, *command.tokens], len(tokens) - len(model.tokens(command.text))
+    before = prompt(_asked(command, ""), model, n_ctx, count).tokens
+    tokens = before if not command.text else prompt(_asked(command, command.text), model, n_ctx, count).tokens
+    return [*tokens, *command.tokens], common(before, tokens)
+
+
+def _asked(command: Predict | Judge, prefix: str) -> Generate:
+    """Return the request of which an answer would begin with ``prefix``."""
+    options = command.options if isinstance(command, Predict) else GenerationOptions(context_overflow="stop")
+    if not command.messages:
+        return GenerateCompletion(request_id="", prompt=command.prompt + prefix, options=options)
+    return GenerateChatCompletion(
+        request_id="",
+        messages=command.messages,
+        thinking=command.thinking,
+        response_prefix=prefix,
+        options=options,
+    )
 
 
 def beginning(model: Model) -> list[int]:

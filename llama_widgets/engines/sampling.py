@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import EngineError, GrammarError, ParameterError
 from . import native
 from .constraint import Constraint
+from .probabilities import largest, log_softmax, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
     from .model import Model
 
     _Floats = np.ndarray[tuple[int], np.dtype[np.float32]]
+    _Candidates = np.ndarray[tuple[int], np.dtype[np.void]]
 
 _FORBIDDEN = -100.0
 _MIROSTAT_M = 100
 _LEAST_LIKELY = 1e-30
 _MOST_LOOKED_BACK = 2**20
 _LIKELIEST = 512
-_BLOCK = 16
 
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 """Twin of ``llama_token_data``."""
@@ -96,7 +97,7 @@ class Sampler:
             If the grammar leaves no token to draw.
         """
         if self._greedy:
-            return int(self._logits(ctx, index).argmax())
+            return int(self.logits(ctx, index).argmax())
         constraint = self._constraint
         if constraint is None or not self.constrained:
             return self._sample(ctx, index)
@@ -105,9 +106,9 @@ class Sampler:
             token = self._sample(ctx, index)
             if constraint.accept(token):
                 return token
-            token = self._redraw(constraint, self._logits(ctx, index))
+            token = self._redraw(constraint, self.logits(ctx, index))
         else:
-            logits = self._logits(ctx, index)
+            logits = self.logits(ctx, index)
             token = self._pick(logits, None)
             if not constraint.allows(token):
                 token = self._redraw(constraint, logits)
@@ -135,12 +136,31 @@ class Sampler:
         """
         if self._top is None:
             return None
-        logits = self._logits(ctx, index).astype(np.float64)
-        logits -= logits.max()
-        total = math.log(np.exp(logits).sum())
-        likeliest = _largest(logits, self._top).tolist() if self._top else []
-        shown = [{"token": i, "text": self._text(i), "logprob": float(logits[i]) - total} for i in (token, *likeliest)]
-        return {**shown[0], "top": shown[1:]}
+        return told(self._model, log_softmax(self.logits(ctx, index)), token, self._top)
+
+    def stages(self, ctx: llama_cpp.llama_context_p, index: int) -> Iterator[tuple[str, _Candidates, int]]:
+        """Let one sampler after the other act on output ``index``, the last of which draws.
+
+        Yields
+        ------
+        name : str
+            As llama.cpp calls it: "top-k", "temp", "dist", ...
+        left : array with the fields id and logit
+            What it leaves of the candidates.
+        chosen : int
+            The token that was drawn; -1 as long as none was.
+        """
+        data = np.empty(self._model.n_vocab, _CANDIDATE)
+        data["id"], data["logit"] = np.arange(len(data)), self.logits(ctx, index)
+        pointer = data.ctypes.data_as(llama_cpp.llama_token_data_p)
+        array = llama_cpp.llama_token_data_array(data=pointer, size=len(data), selected=-1, sorted=False)
+        for number in range(llama_cpp.llama_sampler_chain_n(self._chain)):
+            part = llama_cpp.llama_sampler_chain_get(self._chain, number)
+            llama_cpp.llama_sampler_apply(part, ctypes.byref(array))
+            start = ctypes.addressof(array.data[0])  # not that of ``data``: XTC moves the pointer
+            left = np.frombuffer(ctypes.string_at(start, array.size * _CANDIDATE.itemsize), _CANDIDATE)
+            name = llama_cpp.llama_sampler_name(part).decode().lstrip("?+-")
+            yield name, left, -1 if array.selected < 0 else int(left["id"][array.selected])
 
     def close(self) -> None:
         """Free the samplers."""
@@ -164,7 +184,7 @@ class Sampler:
         Where much may come next, as within a text, that is what it allows of the likeliest tokens, if anything.
         """
         ids = constraint.candidates()
-        first = _largest(logits[ids], _LIKELIEST)
+        first = largest(logits[ids], _LIKELIEST)
         for some in (ids[first], np.delete(ids, first)):
             allowed = [token for token in some.tolist() if constraint.allows(token)]
             if allowed:
@@ -183,7 +203,14 @@ class Sampler:
         chosen = array.data[array.selected]  # not of ``data``: XTC moves the pointer
         return int(chosen.id)
 
-    def _logits(self, ctx: llama_cpp.llama_context_p, index: int) -> _Floats:
+    def logits(self, ctx: llama_cpp.llama_context_p, index: int) -> _Floats:
+        """Return what the model gives each token of its vocabulary at output ``index``: good until it evaluates again.
+
+        Raises
+        ------
+        EngineError
+            If there is no such output.
+        """
         address = native.logits(ctx, index)
         if not address:
             msg = f"llama.cpp has no result number {index}."
@@ -192,11 +219,6 @@ class Sampler:
             self._at = address
             self._result = np.frombuffer((ctypes.c_float * self._model.n_vocab).from_address(address), np.float32)
         return self._result
-
-    def _text(self, token: int) -> str:
-        # Tokens that end an answer have no piece, and control tokens an empty one.
-        piece = self._model.piece(token) or llama_cpp.llama_vocab_get_text(_vocab(self._model), token) or b""
-        return piece.decode("utf-8", "replace")
 
 
 def _chain(options: GenerationOptions, model: Model, bias: dict[int, float], window: int) -> llama_cpp.llama_sampler_p:
@@ -326,17 +348,3 @@ def _logit_bias(texts: dict[str, Any], model: Model) -> dict[int, float]:
         for token in set(model.tokens(text)):
             bias[token] = bias.get(token, 0) + (-math.inf if value <= _FORBIDDEN else min(value, 1e9))
     return bias
-
-
-def _largest(values: np.ndarray[Any, Any], count: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """Return where the ``count`` largest values are, from the largest on.
-
-    numpy's own partition of a vocabulary takes longer than drawing from it. So all that is below the ``count``-th of
-    the largest values of short blocks is left out first.
-    """
-    blocks = values[: len(values) // _BLOCK * _BLOCK].reshape(-1, _BLOCK).max(axis=1)
-    if 0 < count < len(blocks):
-        found = np.flatnonzero(values >= np.partition(blocks, len(blocks) - count)[len(blocks) - count])
-    else:
-        found = np.arange(len(values))
-    return found[np.argsort(-values[found], kind="stable")[:count]]

@@ -66,19 +66,31 @@ class Scheduler:
 
     def read_ahead(self, tokens: list[int], cancel: Cancel) -> None:
         """Read what prompts will begin with, before there are any. If that is cancelled, or fails, nothing is kept."""
+        if len(tokens) < self._context.n_ctx:
+            self.read(tokens, cancel)
+
+    def read(self, tokens: list[int], cancel: Cancel, conversation: str = "") -> int | None:
+        """Read ``tokens`` while no answer is made; return where the last of them has its logits.
+
+        If that is cancelled, or fails, nothing is kept, and None is returned.
+        """
         context = self._context
-        if len(tokens) >= context.n_ctx:
-            return
-        sequence = self.cache.take(tokens)
+        context.flag.clear()  # who was stopped last may have set it after his end
+        sequence, index = self.cache.take(tokens, conversation), None
         cancel.on_request(context.flag.set)
         while (start := len(sequence.tokens)) < len(tokens):
             part = tokens[start : start + min(context.room, context.most_read(start))]
-            context.add(part, start, sequence.id, draw=False)
-            if context.decode() != "done":
+            index = context.add(part, start, sequence.id, draw=start + len(part) == len(tokens))
+            result = context.decode()
+            if result == "no_room" and self.cache.make_room():
+                continue
+            if result != "done":
                 self.cache.forget(sequence)
+                index = None
                 break
             sequence.tokens.extend(part)
         self.cache.release(sequence)
+        return index
 
     def step(self) -> None:
         """Evaluate one batch and draw from it."""

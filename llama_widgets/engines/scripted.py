@@ -151,6 +151,31 @@ class ScriptedEngine:
         shape = [len(command.texts), 1]
         return p.EmbedDone(request_id=command.request_id, data=base64.b64encode(data).decode(), shape=shape)
 
+    def predict(self, command: p.Predict, cancel: Cancel) -> p.PredictDone:
+        """Be sure of one word: the last one of what was asked."""
+        self.calls.append("predict")
+        if cancel.requested:
+            return p.PredictDone(request_id=command.request_id, cancelled=True)
+        text = str(command.messages[-1]["content"]) if command.messages else command.prompt
+        word = {"token": 0, "text": (text.split() or [""])[-1], "p": 1.0, "p_after": 1.0}
+        sure = {**word, "logprob": 0.0, "rank": 1, "cut_by": ""}
+        return p.PredictDone(
+            request_id=command.request_id, candidates=[sure], chosen=word, n_tokens=len(text.split()), n_vocab=1
+        )
+
+    def judge(self, command: p.Judge, emit: Callable[[p.Event], None], cancel: Cancel) -> p.JudgeDone:
+        """Be sure of each word."""
+        self.calls.append("judge")
+        made: list[dict[str, Any]] = []
+        words = command.text.split()
+        for word in words:
+            if cancel.requested:
+                break
+            sure = {"token": 0, "text": word, "logprob": 0.0}
+            made.append({**sure, "bytes": list(word.encode()), "rank": 1, "top": [sure][: command.top]})
+            emit(p.Progress(request_id=command.request_id, operation="prefill", done=len(made), total=len(words)))
+        return p.JudgeDone(request_id=command.request_id, tokens=made, n_vocab=1, cancelled=len(made) < len(words))
+
     def count_tokens(self, texts: list[str]) -> list[int]:
         """Return how many words each text has."""
         self.calls.append("count_tokens")

@@ -75,6 +75,7 @@ const generate = {
   model: or(nullable(text), null),
   load: or(nullable(loadOptions), null),
   conversation: or(text, ""),
+  response_tokens: or(list(whole()), []),
 };
 
 export const COMMANDS = {
@@ -93,6 +94,24 @@ export const COMMANDS = {
   },
   embed: { texts: list(text), model: or(nullable(text), null), load: or(nullable(loadOptions), null) },
   count_tokens: { texts: list(text), model: or(nullable(text), null) },
+  predict: {
+    prompt: or(text, ""),
+    messages: or(list(anyRecord), []),
+    thinking: or(either(flag, auto), "auto"),
+    response_prefix: or(text, ""),
+    ...generate,
+    top: or(whole(1, 1_000_000), 50),
+  },
+  judge: {
+    text: or(text, ""),
+    tokens: or(list(whole()), []),
+    prompt: or(text, ""),
+    messages: or(list(anyRecord), []),
+    thinking: or(either(flag, auto), "auto"),
+    top: or(whole(0, 1_000), 10),
+    model: or(nullable(text), null),
+    load: or(nullable(loadOptions), null),
+  },
   download_model: {
     model: text,
     revision: or(nullable(text), null),

@@ -81,6 +81,15 @@ export const EVENTS = {
   },
   model_loaded: modelLoaded,
   embed_done: { data: words, shape: or(list(whole()), []), tokens: count, cancelled },
+  predict_done: {
+    candidates: records,
+    stages: records,
+    chosen: or(anyRecord, {}),
+    n_tokens: count,
+    n_vocab: count,
+    cancelled,
+  },
+  judge_done: { tokens: records, n_before: count, n_vocab: count, cancelled },
   download_done: { path: words, sha256: words, cancelled },
 };
 
