@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .activity import Status
     from .chat.conversation import Chat
     from .chat.presets import presets
+    from .chat.replaying import Replayed
     from .chat.reply import Reply
     from .chat.tools import Tool
     from .comparing.comparison import Comparison
@@ -53,6 +54,7 @@ _HOMES = {
     "ModelFile": ".library.judge",
     "ModelInfo": ".library.judge",
     "ModelSelector": ".widgets.selector",
+    "Replayed": ".chat.replaying",
     "Reply": ".chat.reply",
     "Status": ".activity",
     "Sweep": ".sweeping.sweep",
@@ -91,6 +93,7 @@ __all__ = [
     "ModelFile",
     "ModelInfo",
     "ModelSelector",
+    "Replayed",
     "Reply",
     "Status",
     "Sweep",

@@ -302,7 +302,8 @@ class CompletionDone(Message):
 class ModelLoaded(Message):
     """The model is ready; or, with ``cancelled``, its load was aborted and no model is loaded.
 
-    ``memory`` is the bytes of weights and context, ``n_params`` a count, ``template`` where the chat template is from.
+    ``memory`` is the bytes of weights and context, ``n_params`` a count, ``template`` where the chat template is from,
+    ``template_sha256`` the hash of its text.
     ``supports`` says what it can do: chat, embeddings, infill, thinking, tools, vision.
     """
 
@@ -317,6 +318,7 @@ class ModelLoaded(Message):
     n_ctx_train: int = 0
     n_seq_max: int = 0
     template: Literal["model", "plain", "given"] = "model"
+    template_sha256: str = ""
     memory: int = 0
     supports: dict[str, bool] = field(default_factory=dict)
     cancelled: bool = False

@@ -54,6 +54,11 @@ class Resident:
         self.watchers: Listeners[ModelState] = Listeners()
         usage.count_in(self)
 
+    @property
+    def options(self) -> LoadOptions | None:
+        """What the model in memory was loaded with."""
+        return self._options
+
     def paths(self) -> list[str]:
         """Return the files of the model in memory and of the one that is being loaded."""
         loaded = self.state.loaded

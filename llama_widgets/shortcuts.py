@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from . import protocol as p
+from .chat.provenance import run_noting, seeded
 from .chat.reply import Reply
 from .chat.settings import Settings
 from .errors import GenerationError, ParameterError
@@ -75,14 +76,10 @@ def complete(
         msg = f"{changed!r} is an option of a conversation."
         raise ParameterError(msg, "Ask a Chat, or leave it out.")
     named = model_text(model) or None
-    done = cast(
-        "p.CompletionDone",
-        (worker or shared()).run(
-            p.GenerateCompletion(
-                request_id=new_id(), prompt=prompt, suffix=suffix, options=settings.options, model=named
-            )
-        ),
+    command = p.GenerateCompletion(
+        request_id=new_id(), prompt=prompt, suffix=suffix, options=seeded(settings.options), model=named
     )
+    done, made = run_noting(worker or shared(), command)
     return Reply(
         text=done.text,
         stop_reason=done.stop_reason,
@@ -91,6 +88,8 @@ def complete(
         model=named or "",
         logprobs=done.logprobs,
         schema=settings.schema,
+        provenance=made,
+        asked={"prompt": prompt},
     )
 
 

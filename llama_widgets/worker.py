@@ -96,6 +96,17 @@ class Worker:
         return self._resident.state
 
     @property
+    def load_options(self) -> LoadOptions | None:
+        """What the model in memory was loaded with."""
+        return self._resident.options
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Versions, backend and devices of what answers; empty before it has loaded a model."""
+        about: dict[str, Any] = self._engine.status().get("about", {}) if self._engine is not None else {}
+        return about
+
+    @property
     def busy(self) -> bool:
         """Whether any request is queued or running."""
         return bool(self._requests)
@@ -164,8 +175,15 @@ class Worker:
         elif isinstance(command, p.DownloadModel):
             self._download(request, command)
 
-    def run(self, command: p.Command) -> p.Event:
+    def run(self, command: p.Command, hear: Listener | None = None) -> p.Event:
         """Submit a command, wait for its end and return it; interrupting the kernel aborts it.
+
+        Parameters
+        ----------
+        command : Command
+            What to do.
+        hear : callable, optional
+            Hears all its events, as ``submit`` says.
 
         Raises
         ------
@@ -175,7 +193,14 @@ class Worker:
         self.forbid_own_thread()
         future: Future[p.Event] = Future()
         ends = (p.ENDS[command.type], p.Error)
-        self.submit(command, lambda event: future.set_result(event) if isinstance(event, ends) else None)
+
+        def listen(event: p.Event) -> None:
+            if hear is not None:
+                tell(hear, event)
+            if isinstance(event, ends):
+                future.set_result(event)
+
+        self.submit(command, listen)
         try:
             end = wait(future)
         except KeyboardInterrupt:

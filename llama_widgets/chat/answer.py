@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import queue
 from concurrent.futures import Future
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from .. import protocol as p
 from ..cancel import Cancel
 from ..requests import wait
+from .provenance import Provenance, seeded
 from .reply import Reply
 from .turns import prompt
 
@@ -56,7 +57,7 @@ class Answer:
     ) -> None:
         self.request_id = request_id
         self.plan = plan
-        self.settings = settings
+        self.settings = replace(settings, options=seeded(settings.options))
         self.worker = worker
         self.model = model
         self.cancel = Cancel()
@@ -70,6 +71,7 @@ class Answer:
         self._fixed: dict[str, Any] = {"model": model, "load": load, "conversation": conversation}
         self._system = system
         self._usage = p.Usage()
+        self._command: p.GenerateChatCompletion | None = None
         self.begin(plan.turn)
         if settings.response_prefix:
             plan.turn.pieces.append(settings.response_prefix)
@@ -91,7 +93,7 @@ class Answer:
         """Return what to ask the worker, where ``turns`` are those before the one that grows."""
         settings = self.settings
         choice = settings.tool_choice if self.rounds == 0 or settings.tool_choice == "none" else "auto"
-        return p.GenerateChatCompletion(
+        self._command = p.GenerateChatCompletion(
             request_id=self.request_id,
             messages=prompt(turns, self._system),
             options=settings.options,
@@ -101,6 +103,7 @@ class Answer:
             tool_choice="none" if self.rounds >= settings.max_tool_rounds else choice,
             **self._fixed,
         )
+        return self._command
 
     def ended(self, stop_reason: p.StopReason) -> p.CompletionDone:
         """Return the end of an answer that the worker does not tell: with what was said until now."""
@@ -122,6 +125,11 @@ class Answer:
         """Wait for the end; a KeyboardInterrupt is raised at once, and ends the waiting only."""
         return wait(self.future)
 
+    def note_how(self) -> None:
+        """Note with the turn how it was made; called on the worker's thread, when it has just ended."""
+        if self._command is not None:
+            self.turn.made = Provenance.of(self._command, self.worker)
+
     def settle(self, done: p.CompletionDone) -> None:
         """Give the reply to those who wait."""
         self.pieces.put(None)
@@ -138,6 +146,8 @@ class Answer:
                 dropped=done.dropped,
                 notices=self.notices,
                 schema=self.settings.schema,
+                provenance=self.turn.made,
+                asked={"messages": self._command.messages} if self._command else {},
             )
         )
 
@@ -145,3 +155,23 @@ class Answer:
         """Raise ``error`` where someone waits."""
         self.pieces.put(None)
         self.future.set_exception(error)
+
+
+def reply_of(turns: Sequence[Turn], at: int) -> Reply:
+    """Return the reply that the answer at this place of a conversation was."""
+    turn = turns[at]
+    done, made = turn.done or p.CompletionDone(request_id="", text="", stop_reason="abort"), turn.made
+    facts = made.known() if made is not None else {}
+    return Reply(
+        text=turn.content,
+        stop_reason=turn.stop_reason,
+        usage=done.usage,
+        timings=done.timings,
+        thoughts=turn.thoughts,
+        model=str(facts.get("model", "")),
+        logprobs=done.logprobs,
+        dropped=done.dropped,
+        schema=facts.get("parameters", {}).get("json_schema"),
+        provenance=made,
+        asked={"messages": prompt(turns[:at], made.system if made is not None else None)},
+    )

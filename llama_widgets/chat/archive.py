@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConversationError, LlamaWidgetsError
 from ..library.references import parse
 from .book import Book, Conversation
+from .provenance import Provenance
 from .settings import NAMES, Settings
 from .tree import ROOT, Tree
 from .turns import plain_copy, read_turns, without_lone_surrogates
@@ -73,7 +74,9 @@ def write(
     all turns are in ``turns`` and none in ``messages``.
     """
     turns = [
-        {**_kept(turn, growing), "conversation": each.id} for each in book.conversations for turn in each.tree.to_list()
+        {**_kept(turn, growing, system), "conversation": each.id}
+        for each in book.conversations
+        for turn in each.tree.to_list()
     ]
     prompt = [{"role": "system", "content": system}] if system else []
     path = [turn.id for turn in book.current.tree.path]
@@ -206,12 +209,12 @@ def _read(data: Any) -> Saved:  # noqa: ANN401
         system, messages = prompt.content, messages[1:]
     conversations = _conversations(data)
     current = conversations.get(_text(data, "current")) or next(iter(conversations.values()))
-    turns = _with_ids(messages)
+    turns = _with_ids(messages, system)
     given = data.get("turns", [])
     if not isinstance(given, (list, tuple)):
         raise _refusal("Its turns are no list.")
     if given:
-        _grow(conversations, current, [_readable(turn) for turn in given], turns)
+        _grow(conversations, current, [_readable(turn) for turn in given], turns, system)
     else:
         current.tree = Tree(turns)
     book = Book()
@@ -235,12 +238,16 @@ def _conversations(data: Mapping[str, Any]) -> dict[str, Conversation]:
 
 
 def _grow(
-    conversations: Mapping[str, Conversation], current: Conversation, given: list[dict[str, Any]], shown: list[Turn]
+    conversations: Mapping[str, Conversation],
+    current: Conversation,
+    given: list[dict[str, Any]],
+    shown: list[Turn],
+    system: str | None,
 ) -> None:
     """Fill the trees of the conversations with turns, of which those that are shown are already read."""
     known = {turn.id: turn for turn in shown}
     whole = [turn for turn in given if turn.get("id") not in known]
-    known |= {turn.id: turn for turn in _with_ids(whole, known)}
+    known |= {turn.id: turn for turn in _with_ids(whole, system, known)}
     places: dict[str, list[tuple[Turn, str, bool]]] = {name: [] for name in conversations}
     for turn in given:
         where = turn.get("conversation", current.id)
@@ -256,7 +263,7 @@ def _grow(
         conversations[name].tree = Tree.of(turns)
 
 
-def _with_ids(messages: list[dict[str, Any]], known: Iterable[str] = ()) -> list[Turn]:
+def _with_ids(messages: list[dict[str, Any]], system: str | None, known: Iterable[str] = ()) -> list[Turn]:
     """Return the turns of messages, with the ids that they have where these can be kept."""
     turns = read_turns(messages)
     used = set(known)
@@ -264,6 +271,8 @@ def _with_ids(messages: list[dict[str, Any]], known: Iterable[str] = ()) -> list
         given = message.get("id")
         if isinstance(given, str) and _ID.fullmatch(given) and given not in used:
             turn.id = given
+        if isinstance(made := message.get("made"), dict):
+            turn.made = Provenance.read(plain_copy(made), system)
         used.add(turn.id)
     return turns
 
@@ -299,10 +308,15 @@ def _text(data: Mapping[str, Any], name: str) -> str:
     return without_lone_surrogates(value)
 
 
-def _kept(turn: Mapping[str, Any], growing: str) -> dict[str, Any]:
+def _kept(turn: Mapping[str, Any], growing: str, system: str | None) -> dict[str, Any]:
     stopped: dict[str, Any] = {"stop_reason": "abort"} if turn["id"] == growing and "stop_reason" not in turn else {}
     if turn.get("state") in ("waiting", "running"):
         stopped = {"state": "stopped"}
+    if "made" in turn:
+        made = {**turn["made"], "model": shareable(turn["made"]["model"])}
+        if made["system"] == system:  # as almost always, and it may be long
+            del made["system"]
+        stopped["made"] = made
     return {"role": turn["role"], "content": turn["content"], **turn, **stopped}
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..errors import ConversationError, ParameterError
 from ..protocol import Info
 from . import archive, transcript
+from .answer import reply_of
 from .changes import CONTENT
 from .store import Store
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from .archive import Saved
     from .record import Record
+    from .reply import Reply
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +90,27 @@ class Exporting:
             If neither is installed.
         """
         return table(transcript.rows(self._shown()), transcript.COLUMNS, library)
+
+    def reply(self, turn: str | None = None) -> Reply:
+        """Return an answer as ``ask`` returned it, also one of a conversation that was kept, to replay it for example.
+
+        Parameters
+        ----------
+        turn : str, optional
+            The id of the answer, by default the last one that is shown.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such answer.
+        """
+        with self.record.lock:
+            turns = self.record.turns
+            ends = [at for at, each in enumerate(turns) if each.done is not None and turn in (None, each.id)]
+            if not ends:
+                msg = "There is no answer yet." if turn is None else f"No answer that is shown has the id {turn!r:.80}."
+                raise ParameterError(msg, "Each of chat.messages has its 'id'; chat.switch(id) shows another branch.")
+            return reply_of(turns, ends[-1])
 
     @classmethod
     def from_json(cls: type[T], source: object, model: object = None, **options: Any) -> T:  # noqa: ANN401, PYI019

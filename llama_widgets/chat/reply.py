@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..protocol import Timings, Usage
+
+if TYPE_CHECKING:
+    from ..worker import Worker
+    from .provenance import Provenance
+    from .replaying import Replayed
 
 _CUT = ("max_tokens", "context_full", "abort")
 
@@ -55,6 +61,8 @@ class Reply:
     dropped: int = 0
     notices: list[str] = field(default_factory=list)
     schema: Any = field(default=None, repr=False, compare=False)
+    provenance: Provenance | None = field(default=None, repr=False, compare=False)
+    asked: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __str__(self) -> str:
         """Return the text."""
@@ -62,6 +70,59 @@ class Reply:
 
     def _repr_markdown_(self) -> str:
         return self.text
+
+    @property
+    def made(self) -> dict[str, Any]:
+        """How it was made, as plain data: all that ``replay`` needs, and what its outcome may depend on.
+
+        ``model``, ``model_sha256``, ``quantisation``, ``template_sha256``, ``n_ctx``; ``load`` and ``parameters``, as
+        far as they are not the default, the seed that was drawn among them; ``messages`` as the model was told them, or
+        ``prompt``; ``versions``, ``hardware`` and ``at``, a time. It takes seconds once, where the hash of a large file
+        is not known yet.
+        """
+        return {**(self.provenance.whole() if self.provenance else {}), **deepcopy(self.asked)}
+
+    def replay(self, model: object = None, *, worker: Worker | None = None) -> Replayed:
+        """Make the answer again, from the same messages with the same parameters, and say whether it is the same.
+
+        It runs with ``reproducible=True``. A reply that was made so too comes out the same, bit by bit, as long as
+        nothing of what it depends on is different; what is, is told. No tool is called again: the model is told what it
+        was told then.
+
+        Parameters
+        ----------
+        model : str or path or Model, optional
+            Another name of the model, where it is not found by that of then; or another model.
+        worker : Worker, optional
+            Who answers, by default the one that all conversations of this process share.
+
+        Returns
+        -------
+        Replayed
+            ``same``, ``at``, ``differences``; ``print`` shows it.
+
+        Raises
+        ------
+        ModelNotFoundError
+            If the model is not here.
+        ParameterError
+            If it is not known how the reply was made.
+        """
+        from .replaying import replay
+
+        return replay(self, model, worker)
+
+    def to_code(self) -> str:
+        """Return a cell of Python that makes the answer again: model, messages, parameters and seed.
+
+        Raises
+        ------
+        ParameterError
+            If it is not known how the reply was made.
+        """
+        from .recipe import code
+
+        return code(self.made)
 
     @property
     def parsed(self) -> Any:  # noqa: ANN401 - whatever the schema allows

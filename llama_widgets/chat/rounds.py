@@ -131,6 +131,7 @@ class Rounds:
     def _settle(self, answer: Answer, done: p.CompletionDone) -> None:
         self._record.answer = None
         answer.count(done.usage)
+        answer.note_how()
         try:
             if answer.turn.done is None:  # else it was stopped while a tool ran
                 answer.turn.end(done, text=answer.text, thoughts=answer.thoughts)

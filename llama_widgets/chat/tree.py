@@ -99,6 +99,8 @@ class Tree:
             turn = waiting.pop()
             parent = self._parents[turn]
             plain.append({**self._turns[turn].to_dict(), "parent": parent})
+            if (made := self._turns[turn].made) is not None:
+                plain[-1]["made"] = made.kept()
             if self._shown.get(parent) == turn:
                 plain[-1]["shown"] = True
             waiting += reversed(self._followers[turn])

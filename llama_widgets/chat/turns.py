@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from ..errors import LlamaWidgetsError, ParameterError
 from ..filling import Insert
@@ -14,6 +14,9 @@ from ..protocol import CompletionDone, decode_event
 from ..requests import new_id
 from ..wire import build
 from .changes import ToolState
+
+if TYPE_CHECKING:
+    from .provenance import Provenance
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -28,6 +31,7 @@ class Turn:
     ``call_id``, with the tool's ``name`` and ``state``. ``first_kept`` is the id of the oldest turn that the model was
     still told for an answer, where older ones were left out. Of a
     question that was filled, ``typed`` is what was typed and ``inserts`` what was put in, as ``Insert`` has it.
+    ``made`` is how an answer was made: it goes with a conversation that is kept, and not to the views.
     """
 
     role: Role
@@ -43,6 +47,7 @@ class Turn:
     first_kept: str = ""
     typed: str = ""
     inserts: list[dict[str, Any]] = field(default_factory=list)
+    made: Provenance | None = None
 
     @property
     def content(self) -> str:

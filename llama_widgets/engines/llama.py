@@ -49,6 +49,7 @@ class LlamaEngine:
         self._context: Context | None = None
         self._options: LoadOptions | None = None
         self._needs: Needs | None = None
+        self._about: dict[str, Any] = {}
         self._mute = ""  # why the model makes embeddings only
         self.scheduler: Scheduler | None = None
 
@@ -73,7 +74,7 @@ class LlamaEngine:
 
     def load(self, command: LoadModel, path: Path, emit: Callable[[Event], None], cancel: Cancel) -> ModelLoaded:
         """Free the model that is there, load ``path`` and make its context. What cannot fit is refused before."""
-        native.start()
+        self._about = native.start()
         gguf.check(path)
         options = command.options
         plan = self._plan(path, options)
@@ -137,13 +138,13 @@ class LlamaEngine:
         self.unload()
 
     def status(self) -> dict[str, Any]:
-        """Return the memory in bytes, what of it an unload gives back, and what each sequence in use holds."""
+        """Return what ``init`` does, the memory in bytes, what of it an unload gives back, and what sequences hold."""
         scheduler, context = self.scheduler, self._context
+        held: dict[str, Any] = {"about": self._about, "memory": self._memory, "freed": self._freed}
         if scheduler is None or context is None:
-            return {"memory": self._memory, "freed": self._freed, "sequences": [], "waiting": 0}
+            return {**held, "sequences": [], "waiting": 0}
         return {
-            "memory": self._memory,
-            "freed": self._freed,
+            **held,
             "n_ctx": context.n_ctx,
             "n_seq_max": context.n_seq_max,
             "sequences": [
@@ -296,6 +297,7 @@ class LlamaEngine:
             n_ctx_train=model.n_ctx_train,
             n_seq_max=context.n_seq_max if context else 0,
             template=model.template.origin,
+            template_sha256=model.template.sha256,
             memory=self._memory,
             supports={
                 **model.template.supports,

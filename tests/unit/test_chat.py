@@ -75,7 +75,11 @@ def test_the_model_sees_the_conversation_and_the_system_prompt(make: Callable[..
         {"role": "assistant", "content": "ok"},
         {"role": "user", "content": "two"},
     ]
-    assert [command.options.seed for command in seen] == [7, None]
+    chat.ask("three")
+    seeds = [command.options.seed for command in seen]
+    assert seeds[0] == 7
+    assert None not in seeds
+    assert seeds[1] != seeds[2]  # each answer has its own, so that it can be made again
     assert all(command.options.temperature == 0 for command in seen)
 
 

@@ -66,7 +66,7 @@ def test_embedding_loads_with_options(worker: Worker) -> None:
     commands: list[Any] = []
     run = worker.run
 
-    def note(command: p.Command) -> p.Event:
+    def note(command: p.Command, hear: object = None) -> p.Event:  # noqa: ARG001
         commands.append(command)
         return run(command)
 
@@ -86,7 +86,7 @@ def test_what_is_no_list_of_texts(worker: Worker, texts: Any) -> None:  # noqa: 
 def ends_with(worker: Worker, **done: Any) -> None:  # noqa: ANN401
     """Let the worker end all that it runs in this way."""
 
-    def run(command: p.Command) -> p.Event:
+    def run(command: p.Command, hear: object = None) -> p.Event:  # noqa: ARG001
         return p.EmbedDone(request_id=command.request_id, **done)
 
     worker.run = run  # type: ignore[method-assign]

@@ -202,7 +202,8 @@ def test_traits_are_what_the_next_question_is_asked_with(make: Callable[..., lw.
     panel.max_tokens = panel.seed = None
     panel.stop_strings = []
     panel.ask("x")
-    assert (asked[1].options.max_tokens, asked[1].options.stop, asked[1].options.seed) == (None, [], None)
+    assert (asked[1].options.max_tokens, asked[1].options.stop, panel.seed) == (None, [], None)
+    assert asked[1].options.seed not in (None, asked[0].options.seed)  # drawn for this answer
 
 
 def test_what_is_closed_is_not_watched_any_more() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from contextlib import suppress
 from dataclasses import replace
@@ -137,6 +138,12 @@ class ChatTemplate:
             "tools": self._with_tools.tools,
             "vision": False,
         }
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the Jinja text; where there is another one for tools, of both, one after the other."""
+        texts = dict.fromkeys((self._main.source, self._with_tools.source))
+        return hashlib.sha256("".join(texts).encode()).hexdigest()
 
     def render(
         self, messages: Sequence[object], thinking: bool | Literal["auto"], tools: Sequence[dict[str, Any]] = ()

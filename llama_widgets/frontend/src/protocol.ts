@@ -47,6 +47,7 @@ const modelLoaded = {
   n_ctx_train: count,
   n_seq_max: count,
   template: or(oneOf("model", "plain", "given"), "model"),
+  template_sha256: words,
   memory: count,
   supports: or(record(flag), {}),
   cancelled,

@@ -1,0 +1,86 @@
+"""The Python that makes a reply again."""
+
+from __future__ import annotations
+
+import re
+from pprint import pformat
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_WIDTH = 88
+_INDENT = "    "
+_ONE_ANSWER = {"response_prefix", "response_tokens"}
+"""Parameters of a question, not of a conversation."""
+_PLAIN = re.compile(r'[^\\"\r\0-\x08\x0b-\x1f\x7f]*"?[^\\"\r\0-\x08\x0b-\x1f\x7f]+')
+"""What can stand between triple quotes as it is."""
+
+
+def code(made: Mapping[str, Any]) -> str:
+    """Return a cell that asks for the reply that was ``made`` so.
+
+    Raises
+    ------
+    ParameterError
+        If it is not known how it was made.
+    """
+    if not isinstance(parameters := made.get("parameters"), dict) or not {"messages", "prompt"} & made.keys():
+        msg = "This reply does not say how it was made."
+        raise ParameterError(msg, "Take one that ask() returned, or an answer of a conversation that was kept.")
+    options = {**parameters, "reproducible": True}
+    if "prompt" in made:
+        call = _call("reply = lw.complete", [made["prompt"]], {"model": made["model"], **options})
+        return f"import llama_widgets as lw\n\n{call}\nreply\n"
+    messages = list(made["messages"])
+    system = messages.pop(0)["content"] if messages and messages[0]["role"] == "system" else None
+    # What followed the question are calls of tools, which the model makes again.
+    asked = max(at for at, message in enumerate(messages) if message["role"] == "user")
+    own = {name: options.pop(name) for name in sorted(_ONE_ANSWER & options.keys())}
+    functions = [tool["function"]["name"] for tool in options.pop("tools", ())]
+    options.pop("tool_choice", None)
+    first = {"system": system} if system is not None else {}
+    earlier = {"messages": messages[:asked]} if asked else {}
+    tools = {"tools": _Names(functions)} if functions else {}
+    lines = ["import llama_widgets as lw", ""]
+    lines.append(_call("chat = lw.Chat", [made["model"]], {**first, **earlier, **options, **tools}))
+    if load := made.get("load"):
+        lines.append(_call("chat.load", [], load))
+    lines.append(_call("reply = chat.ask", [messages[asked]["content"]], own))
+    return "\n".join([*lines, "reply", ""])
+
+
+class _Names(list[str]):
+    """Names of variables."""
+
+    def __repr__(self) -> str:
+        """Return the list as code."""
+        return f"[{', '.join(self)}]"
+
+
+def _call(function: str, values: list[Any], options: Mapping[str, Any]) -> str:
+    arguments = [*map(_literal, values), *(f"{name}={_literal(value)}" for name, value in options.items())]
+    short = f"{function}({', '.join(arguments)})"
+    if len(short) <= _WIDTH and "\n" not in short:
+        return short
+    if len(arguments) == 1 and arguments[0].startswith('"""'):
+        return f"{function}({arguments[0]})"
+    return "\n".join([f"{function}(", *(f"{_INDENT}{argument}," for argument in arguments), ")"])
+
+
+def _literal(value: Any) -> str:  # noqa: ANN401
+    """Return a value as a person writes it."""
+    if isinstance(value, str):
+        return f'"""{value}"""' if "\n" in value and _PLAIN.fullmatch(value) else _quoted(value)
+    if isinstance(value, (dict, list)) and not isinstance(value, _Names):
+        inner = pformat(value, width=_WIDTH - len(_INDENT), sort_dicts=False)
+        return inner.replace("\n", f"\n{_INDENT}")
+    return repr(value)
+
+
+def _quoted(text: str) -> str:
+    """Return a text in double quotes, as most code has it, where that needs no more marks than ``repr``."""
+    plain = repr(text)
+    return f'"{plain[1:-1]}"' if plain[0] == "'" and '"' not in plain and "\\'" not in plain else plain
