@@ -46,7 +46,7 @@ class Runner(threading.Thread):
     settle : callable
         Takes each row when its run has ended.
     tell : callable
-        Takes the indices of rows that have changed, now and then; none where the end is told.
+        Takes the indices of rows that have changed, now and then, and at the end.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Runner(threading.Thread):
     ) -> None:
         super().__init__(name="llama-widgets-sweep", daemon=True)
         self.stopping = False
+        self.over = False
         self._plan, self._rows, self._worker = plan, rows, worker
         self._settle, self._tell = settle, tell
         self._running: dict[str, _Run] = {}
@@ -92,16 +93,20 @@ class Runner(threading.Thread):
     def run(self) -> None:
         """Make the runs of one model after those of another."""
         turn = _turns.setdefault(self._worker, threading.Lock())
-        while not turn.acquire(timeout=SLICE_S):
-            if self.stopping:
-                return
         try:
-            self._begun = time.perf_counter()
-            for model, rows in itertools.groupby(self._rows, key=lambda row: row["model"]):
-                self._make(model, deque(rows))
+            while not turn.acquire(timeout=SLICE_S):
+                if self.stopping:
+                    return
+            try:
+                self._begun = time.perf_counter()
+                for model, rows in itertools.groupby(self._rows, key=lambda row: row["model"]):
+                    self._make(model, deque(rows))
+            finally:
+                self._ended = time.perf_counter()
+                turn.release()
         finally:
-            self._ended = time.perf_counter()
-            turn.release()
+            self.over = True
+            self._tell(sorted(self._changed))
 
     def _make(self, model: str, waiting: deque[Row]) -> None:
         if self.stopping:

@@ -64,7 +64,7 @@ class Sweep:
     @property
     def state(self) -> str:
         """How it is: "running", "done", or "stopped" where there are runs left that ``resume`` would make."""
-        if self._runner is not None and self._runner.is_alive():
+        if self._runner is not None and not self._runner.over:
             return "running"
         return "done" if self.done == self.total else "stopped"
 
@@ -111,7 +111,8 @@ class Sweep:
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         """Call ``watcher`` with the indices of the rows that have changed, at most 20 times a second.
 
-        An empty list tells that the sweep began or ended. Returns a function that ends that.
+        The end of the sweep is told as well, when ``state`` says it, if need be with an empty list. Returns a function
+        that ends that.
         """
         return self._watchers.add(watcher)
 
@@ -133,7 +134,7 @@ class Sweep:
         """
         worker = self._worker or shared()
         with self._lock:
-            if self._runner is not None and self._runner.is_alive():
+            if self._runner is not None and not self._runner.over:
                 if not self._runner.stopping:
                     return self
                 self._runner.join()  # it stops within a token
