@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .widgets.download import DownloadProgress
     from .widgets.panel import ChatPanel
     from .widgets.selector import ModelSelector
+    from .widgets.sweep import SweepGrid
     from .worker import Worker
 
 __version__ = "0.1.0"
@@ -58,6 +59,7 @@ _HOMES = {
     "Reply": ".chat.reply",
     "Status": ".activity",
     "Sweep": ".sweeping.sweep",
+    "SweepGrid": ".widgets.sweep",
     "Tool": ".chat.tools",
     "Worker": ".worker",
     "complete": ".shortcuts",
@@ -97,6 +99,7 @@ __all__ = [
     "Reply",
     "Status",
     "Sweep",
+    "SweepGrid",
     "Tool",
     "Worker",
     "__version__",

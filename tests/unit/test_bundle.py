@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import ipywidgets
 import pytest
@@ -13,6 +13,7 @@ from ipywidgets.embed import dependency_state
 
 import llama_widgets as lw
 from llama_widgets.widgets import bundle
+from llama_widgets.widgets.messages import PartName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,7 +66,8 @@ def test_when_all_is_closed_the_next_widget_brings_the_code_anew() -> None:
 def test_an_id_says_what_code_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def model_id(code: str) -> str:
         (tmp_path / "widgets.js").write_text(code)
-        for name in ("widgets.css", "math.js", "math.css", "highlight.js", "highlight.css"):
+        parts = [f"{name}.{kind}" for name in get_args(PartName) for kind in ("js", "css")]
+        for name in ("widgets.css", *parts):
             (tmp_path / name).write_text("")
         bundle.built.cache_clear()
         made: str = bundle.Bundle().model_id

@@ -10,7 +10,7 @@ import pytest
 
 from llama_widgets.errors import LlamaWidgetsError
 from llama_widgets.protocol import COMMANDS, EVENTS
-from llama_widgets.widgets.messages import FROM_VIEW, TO_VIEW
+from llama_widgets.widgets.messages import FROM_VIEW, TO_VIEW, sweep
 from llama_widgets.wire import Message, decode
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -22,11 +22,15 @@ def _read(name: str) -> Any:  # noqa: ANN401 - JSON
 
 _VIEW = _read("view.json")
 _MALFORMED = _read("malformed.json")
+_OWN = {"sweep": sweep}
+"""Messages of single widgets, by the names of their files."""
 GROUPS: dict[str, tuple[dict[str, type[Message]], list[dict[str, Any]]]] = {
     "commands": (COMMANDS, _read("commands.json")),
     "events": (EVENTS, _read("events.json")),
     "from_view": ({kind: cls for kind, cls in FROM_VIEW.items() if kind not in COMMANDS}, _VIEW["from_view"]),
     "to_view": (TO_VIEW, _VIEW["to_view"]),
+    **{f"{name}_from_view": (module.FROM_VIEW, _read(f"{name}.json")["from_view"]) for name, module in _OWN.items()},
+    **{f"{name}_to_view": (module.TO_VIEW, _read(f"{name}.json")["to_view"]) for name, module in _OWN.items()},
 }
 
 
@@ -60,7 +64,17 @@ def test_what_is_not_given_is_filled_in(kinds: dict[str, type[Message]], case: d
     assert decode(case["given"], kinds).to_dict() == case["read"]
 
 
-@pytest.mark.parametrize("message", [pytest.param(case["message"], id=case["why"]) for case in _MALFORMED["from_view"]])
-def test_malformed_message_of_a_view_is_refused(message: object) -> None:
+@pytest.mark.parametrize(
+    ("kinds", "message"),
+    [
+        pytest.param(kinds, case["message"], id=case["why"])
+        for kinds, cases in (
+            (FROM_VIEW, _MALFORMED["from_view"]),
+            *((module.FROM_VIEW, _read(f"{name}.json")["malformed"]["from_view"]) for name, module in _OWN.items()),
+        )
+        for case in cases
+    ],
+)
+def test_malformed_message_of_a_view_is_refused(kinds: dict[str, type[Message]], message: object) -> None:
     with pytest.raises(LlamaWidgetsError):
-        decode(message, FROM_VIEW)
+        decode(message, kinds)

@@ -3,10 +3,13 @@
 import type { AnyModel } from "@anywidget/types";
 import { Parts } from "./markdown/parts";
 import { type FromView, TO_VIEW } from "./messages";
+import { EVENTS } from "./protocol";
 import { Transport, watchConnection } from "./transport";
 import { type Incoming, newId, receive, type Sent, type Table } from "./wire";
 
 const { pong, part_code } = TO_VIEW;
+/** What is told to all, and shown by a trait. */
+const { info, error } = EVENTS;
 type Part = Extract<FromView, { type: "part" }>;
 
 interface ChannelOptions<T extends Table> {
@@ -32,7 +35,7 @@ export class Channel<T extends Table, Out extends Sent = Sent> {
       ask: (name) => this.#transport.send({ type: "part", request_id: newId(), name }),
       alive: () => !signal.aborted && !gone,
     });
-    const all = { ...table, pong, part_code };
+    const all = { info, error, ...table, pong, part_code };
     const onData = (data: unknown) => {
       const message = receive(data, all) as
         | Incoming<T>
@@ -41,7 +44,7 @@ export class Channel<T extends Table, Out extends Sent = Sent> {
       if (message?.type === "pong") this.#transport.pong(message.request_id);
       else if (message?.type === "part_code")
         void this.parts.take(message as Incoming<{ part_code: typeof part_code }>);
-      else if (message) onMessage(message as Incoming<T>);
+      else if (message && Object.hasOwn(table, message.type)) onMessage(message as Incoming<T>);
     };
     model.on("msg:custom", onData);
     signal.addEventListener("abort", () => model.off("msg:custom", onData));

@@ -6,6 +6,7 @@ import { describe, expect, it, vi } from "vitest";
 import { COMMANDS, FROM_VIEW } from "../src/commands";
 import { INCOMING, TO_VIEW } from "../src/messages";
 import { EVENTS } from "../src/protocol";
+import * as sweep from "../src/sweep/messages";
 import { decode, receive, type Table, WireError } from "../src/wire";
 
 const read = (name: string) => JSON.parse(readFileSync(join(__dirname, "../../../tests/golden", name), "utf8"));
@@ -19,6 +20,18 @@ const groups: [string, Table, { type: string; request_id: string }[]][] = [
   ["from_view", own, view.from_view],
   ["to_view", TO_VIEW, view.to_view],
 ];
+
+// What single widgets say and hear beside it, by the names of their files.
+type Own = { FROM_VIEW: Table; TO_VIEW: Table };
+for (const [name, own] of Object.entries<Own>({ sweep })) {
+  const { from_view, to_view, malformed: bad } = read(`${name}.json`);
+  const sent = Object.entries(own.FROM_VIEW).filter(([type]) => !(type in FROM_VIEW));
+  groups.push([`${name} from_view`, Object.fromEntries(sent), from_view], [`${name} to_view`, own.TO_VIEW, to_view]);
+  it.each([
+    ...bad.from_view.map((each: object) => ({ ...each, table: own.FROM_VIEW })),
+    ...bad.to_view.map((each: object) => ({ ...each, table: own.TO_VIEW })),
+  ])(`${name} refuses: $why`, ({ message, table }) => expect(() => decode(message, table)).toThrow(WireError));
+}
 
 describe.each(groups)("%s", (_name, table, messages) => {
   it.each(messages)("$type $request_id is read as it was written", (message) => {

@@ -14,8 +14,8 @@ from ...protocol import COMMANDS
 from ...wire import Message, table
 from . import models, settings, talking
 
-PartName = Literal["highlight", "math"]
-"""Code that a page loads when it first needs it: colours for code, formulas."""
+PartName = Literal["highlight", "math", "sweep"]
+"""Code that a page loads when it first needs it: colours for code, formulas, some widgets."""
 
 CONTROL_TARGET = "llama_widgets.control"
 """Comm target that front ends open for themselves. The kernel never sends on it: see ``widgets/control.py``."""

@@ -1,0 +1,172 @@
+"""The runs of a sweep as a page and a notebook show them: what spans the grid, short columns, one run in full."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from ..sweeping.tables import columns_of
+from .messages.sweep import Runs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ..sweeping.plan import Row
+    from ..sweeping.sweep import Sweep
+
+PREVIEW = 180
+"""Characters of a reply that stand in the grid."""
+_LABEL = 200
+_TEXTS = ("state", "text", "thoughts", "error", "stop_reason", "parse_error", "score_error")
+_FIGURES = (
+    "prompt_tokens",
+    "cached_tokens",
+    "completion_tokens",
+    "ttft_s",
+    "decode_tps",
+    "seconds",
+    "mean_logprob",
+    "score",
+)
+_KEPT_RUNS, _KEPT_TEXT = 1_000, 2_000
+"""What the notebook's file holds at most of a sweep: it is opened by people who have not asked for it."""
+
+
+def dimensions(sweep: Sweep) -> tuple[list[dict[str, Any]], list[list[int]]]:
+    """Return the dimensions with their values as text, and for each of them which value each run has."""
+    made, codes = [], []
+    places = [sweep.place(row) for row in sweep.rows]
+    for name in sweep.dimensions:
+        known: dict[str, int] = {}
+        labels: list[str] = []
+        column = []
+        for place in places:
+            value = place.get(name)
+            key = f"{type(value).__name__} {value!r}"
+            if value is not None and key not in known:
+                known[key] = len(known)
+                labels.append(_label(value))
+            column.append(known.get(key, -1))
+        kind = _kind(sweep, name)
+        made.append({"name": name, "kind": kind, "values": _short(labels) if kind == "model" else labels})
+        codes.append(column)
+    return made, codes
+
+
+def axes(sweep: Sweep, few: int) -> tuple[str, str]:
+    """Return what the rows and the columns are at first: prompts down, and across parameters, if there are ``few``."""
+    names = [name for name, values in sweep.dimensions.items() if len(values) > 1]
+    order = ("parameter", "model", "seed", "variable", "prompt")
+    candidates = [name for name in names if len(sweep.dimensions[name]) <= few] if len(names) > 1 else []
+    across = min(candidates, key=lambda name: order.index(_kind(sweep, name)), default="")
+    return next((name for name in names if name != across), ""), across
+
+
+def columns(rows: Iterable[Row]) -> Runs:
+    """Return what a grid shows of these runs."""
+    made = Runs()
+    for row in rows:
+        made.index.append(row["index"])
+        made.state.append(row["state"])
+        made.text.append(_preview(row))
+        made.stop_reason.append(row["stop_reason"] or "")
+        made.tokens.append(row["completion_tokens"])
+        made.seconds.append(row["seconds"])
+        made.mean_logprob.append(_finite(row["mean_logprob"]))
+        made.score.append(_finite(row["score"]))
+    return made
+
+
+def whole(sweep: Sweep, row: Row) -> dict[str, Any]:
+    """Return all of a run as plain data."""
+    data: dict[str, Any] = dict(row)
+    settings = {**sweep.place(row), **sweep.plan.options, "sha256": row["model_sha256"]}
+    return {
+        **{name: data[name] or "" for name in _TEXTS},
+        **{name: _finite(data[name]) for name in _FIGURES},
+        "parsed": None if row["parsed"] is None else json.dumps(data["parsed"], ensure_ascii=False, indent=2),
+        "settings": [[name, _plain(value)] for name, value in settings.items() if value is not None],
+        "messages": [{"role": str(each["role"]), "content": _plain(each["content"])} for each in row["messages"]],
+        "tokens": [[each["text"], each["logprob"]] for each in row["logprobs"]],
+    }
+
+
+def to_csv(sweep: Sweep) -> str:
+    """Return all runs as comma-separated values, with the columns of ``Sweep.to_dataframe``."""
+    table = columns_of(sweep.plan, sweep.rows, texts=True)
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(table)
+    writer.writerows(zip(*table.values(), strict=True))
+    return text.getvalue()
+
+
+def to_html(sweep: Sweep) -> str:
+    """Return the runs as a table that needs neither scripts nor a kernel, for the notebook's file."""
+    shown = sweep.rows[:_KEPT_RUNS]
+    varied = [(each, codes) for each, codes in zip(*dimensions(sweep), strict=True) if len(each["values"]) > 1]
+    figures = [name for name in ("score", "mean_logprob") if any(dict(row)[name] is not None for row in shown)]
+    lines = [_line("th", [*(each["name"] for each, _ in varied), "reply", *figures])]
+    for row in shown:
+        data = dict(row)
+        labels = [each["values"][code] if (code := codes[row["index"]]) >= 0 else "" for each, codes in varied]
+        numbers = ["" if data[name] is None else f"{data[name]:.4g}" for name in figures]
+        lines.append(_line("td", [*labels, _cut(_said(row), _KEPT_TEXT), *numbers]))
+    more = len(sweep.rows) - len(shown)
+    note = f"\n<p>{more:,} more runs are not shown here.</p>" if more else ""
+    return '<div class="lw-sweep-kept">\n<table>\n' + "\n".join(lines) + f"\n</table>{note}\n</div>"
+
+
+def _line(tag: str, cells: Sequence[str]) -> str:
+    # In one line: within Markdown it is one block then.
+    texts = (html.escape(cell).replace("\r", "").replace("\n", "<br>") for cell in cells)
+    return "<tr>" + "".join(f"<{tag}>{text}</{tag}>" for text in texts) + "</tr>"
+
+
+def _kind(sweep: Sweep, name: str) -> str:
+    """Return what a dimension varies."""
+    if name in ("prompt", "model", "seed"):
+        return name
+    return "parameter" if any(name in params for params in sweep.plan.params) else "variable"
+
+
+def _label(value: object) -> str:
+    """Return a value as the head of a row or a column has it."""
+    return _cut(" ".join(_plain(value).split()), _LABEL)
+
+
+def _preview(row: Row) -> str:
+    if row["state"] == "failed":
+        return _cut(row["error"], PREVIEW)
+    text = row["text"]
+    if row["state"] == "running" and len(text) > PREVIEW:
+        return "…" + " ".join(text[-PREVIEW:].split())  # what is being said is at the end
+    return _cut(" ".join(text[: 2 * PREVIEW].split()), PREVIEW)
+
+
+def _said(row: Row) -> str:
+    if row["state"] == "failed":
+        return f"Failed: {row['error']}"
+    return row["text"] or ("" if row["state"] == "done" else row["state"])
+
+
+def _short(models: list[str]) -> list[str]:
+    """Return the names of models without their folders, where that tells them apart."""
+    short = [model.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".gguf") for model in models]
+    return short if len(set(short)) == len(models) else models
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
