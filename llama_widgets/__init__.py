@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .library.search import HubModel, search
     from .shortcuts import complete, count_tokens, embed, estimate, status
     from .sweeping.sweep import Sweep, sweep
+    from .widgets.compare import Compare
     from .widgets.download import DownloadProgress
     from .widgets.panel import ChatPanel
     from .widgets.selector import ModelSelector
@@ -43,6 +44,7 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 _HOMES = {
     "Chat": ".chat.conversation",
     "ChatPanel": ".widgets.panel",
+    "Compare": ".widgets.compare",
     "Comparison": ".comparing.comparison",
     "DownloadProgress": ".widgets.download",
     "Estimate": ".library.judge",
@@ -83,6 +85,7 @@ _HOMES = {
 __all__ = [
     "Chat",
     "ChatPanel",
+    "Compare",
     "Comparison",
     "DownloadProgress",
     "Estimate",

@@ -13,7 +13,7 @@ from ..chat import archive
 from ..chat.exporting import table, written
 from ..errors import BusyError, ConversationError, LlamaWidgetsError, NoModelError, ParameterError
 from ..listeners import Listeners
-from ..requests import SLICE_S, wait
+from ..requests import SLICE_S, new_id, wait
 from ..worker import shared
 from .rounds import Entry, Round, read_round
 from .sides import LETTERS, Side, read_sides
@@ -128,7 +128,7 @@ class Comparison:
         asked = self.rounds[number]
         return list(LETTERS[: len(self.sides)]) if asked.hidden else [self.sides[side].name for side in asked.order]
 
-    def submit(self, text: object) -> Round:
+    def submit(self, text: object, *, request_id: str | None = None) -> Round:
         """Ask all sides without waiting; the round's ``future`` is done when all have answered.
 
         Raises
@@ -154,6 +154,7 @@ class Comparison:
                 order=self._order(),
                 entries=[Entry() for _ in self.sides],
                 blind=self.blind,
+                request_id=request_id or new_id(),
                 chats=chats,
             )
             self.rounds.append(asked)
@@ -422,7 +423,7 @@ class Comparison:
     def _replies(self, asked: Round) -> list[Reply]:
         entries = [asked.entries[side] for side in asked.order]
         for place, entry in enumerate(entries):
-            if isinstance(entry.failure, LlamaWidgetsError):
+            if entry.failure is not None:
                 name = f"Answer {LETTERS[place]}" if asked.hidden else self.sides[asked.order[place]].name
                 raise type(entry.failure)(f"{name}: {entry.failure.message}", entry.failure.hint)
         return [entry.reply for entry in entries if entry.reply is not None]

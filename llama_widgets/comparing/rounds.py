@@ -58,7 +58,8 @@ class Entry:
         self.pieces: list[str] = []
         self.thought_pieces: list[str] = []
         self.reply: Reply | None = None
-        self.failure: Exception | None = None
+        self.failure: LlamaWidgetsError | None = None
+        self.event: p.Error | None = None
         self._begun: float | None = None
 
     @property
@@ -93,10 +94,11 @@ class Entry:
         else:
             self.fail(failure)
         self.pieces, self.thought_pieces = [], []
+        said.done, said.total = 0, None
 
     def fail(self, error: BaseException) -> None:
         """End in an error, with what was said until then."""
-        told = error_event(self.request_id, error)
+        told = self.event = error_event(self.request_id, error)
         self.failure = error if isinstance(error, LlamaWidgetsError) else LlamaWidgetsError(told.message, told.hint)
         self.said.text, self.said.thoughts = "".join(self.pieces), "".join(self.thought_pieces)
         self.said.error = f"{told.message} {told.hint}".rstrip()
@@ -133,6 +135,7 @@ class Round:
     entries: list[Entry]
     vote: int | Literal["tie"] | None = None
     blind: bool = False
+    request_id: str = field(default_factory=new_id)
     stopped: bool = False
     over: bool = False
     chats: list[Chat] = field(default_factory=list)

@@ -132,13 +132,14 @@ def _names(sides: list[Side]) -> list[str]:
     names = []
     for side in sides:
         parts = [model_name(side.model)] if several or not varied else []
-        parts += [f"{key.replace('_', ' ')} {_shown(side.settings.get(key, default[key]))}" for key in varied]
-        names.append(_short(", ".join(parts), _LONGEST))
+        values = {key: side.settings.get(key, default[key]) for key in varied}
+        parts += [f"{key.replace('_', ' ')} {_shown(value)}" for key, value in values.items() if value is not None]
+        names.append(_short(", ".join(parts), _LONGEST) or "default settings")
     return names
 
 
 def _shown(value: object) -> str:
-    return "default" if value is None else _short(value if isinstance(value, str) else str(value), 24)
+    return _short(f"{value:g}" if isinstance(value, float) else str(value), 24)
 
 
 def model_name(model: str) -> str:

@@ -92,6 +92,11 @@ class LlamaWidget(anywidget.AnyWidget):
         if self._publisher is not None:
             self._publisher.send(message)
 
+    def publish_made(self, make: Callable[[], Message | None]) -> None:
+        """Send what ``make`` returns when it is sent; once, however often it was asked for until then."""
+        if self._publisher is not None:
+            self._publisher.send_made(make)
+
     def handle(self, data: object) -> None:
         """Take a message of a view; called on whatever thread the kernel has for it, so it only starts things."""
         request_id = data.get("request_id") if isinstance(data, dict) else None

@@ -18,7 +18,11 @@ from ..chat.changes import Snapshot, TurnChanged
 from ..protocol import CompletionChunk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..wire import Message
+
+    Made = Callable[[], Message | None]
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +54,7 @@ class Publisher:
         self._widget = widget
         self._lock = threading.Lock()
         self._sending = threading.Lock()
-        self._outbox: list[Message | set[str]] = []
+        self._outbox: list[Message | set[str] | Made] = []
         self._numbered = ""
         self._seq = 0
         self.sent_at = 0.0
@@ -72,6 +76,13 @@ class Publisher:
             self.sent_at = 0.0  # a turn that begins or has ended is what somebody waits for
         _pump.wake(self)
 
+    def send_made(self, make: Made) -> None:
+        """Send what ``make`` returns when its turn comes: all that has grown until then, or nothing."""
+        with self._lock:
+            if make not in self._outbox:
+                self._outbox.append(make)
+        _pump.wake(self)
+
     def send_traits(self, names: set[str]) -> None:
         """Send these traits' values, as they will be then, after all that was put in before."""
         with self._lock:
@@ -90,8 +101,10 @@ class Publisher:
                 try:
                     if isinstance(item, set):
                         self._widget.send_traits_now(item)
-                    else:
-                        message = self._number(item)
+                        continue
+                    made = item() if callable(item) else item
+                    if made is not None:
+                        message = self._number(made)
                         # Of chunks there are hundreds: what a reader fills in by itself would be a tenth of an answer.
                         short = isinstance(message, CompletionChunk)
                         self._widget.send(message.to_short_dict() if short else message.to_dict())

@@ -72,8 +72,8 @@ def test_one_message_to_two_settings(make: Make) -> None:
     duel = make()
     cold, warm = duel.ask("hello")
     assert (cold.text, warm.text) == ("said at 0", "said at 1")
-    assert [side.name for side in duel.sides] == ["temperature 0.0", "temperature 1.0"]
-    assert duel.names() == ["temperature 0.0", "temperature 1.0"]
+    assert [side.name for side in duel.sides] == ["temperature 0", "temperature 1"]
+    assert duel.names() == ["temperature 0", "temperature 1"]
     assert [entry.said.state for entry in duel.rounds[0].entries] == ["done", "done"]
     assert not duel.busy
 
@@ -83,8 +83,9 @@ def test_one_message_to_two_settings(make: Make) -> None:
     [
         (["/m/a-Q4_1.gguf", "hf:u/r"], ["a · Q4_1", "hf:u/r"]),
         ({"one": "a.gguf", "other": {"temperature": 1}}, ["one", "other"]),
-        ([{"name": "terse", "system": "Be terse."}, {}], ["terse", "system default"]),
+        ([{"name": "terse", "system": "Be terse."}, {}], ["terse", "default settings"]),
         ([{"system": "Be terse."}, {"system": "Be\nkind."}], ["system Be terse.", "system Be kind."]),
+        ([{"temperature": 1.5, "seed": 3}, {}], ["temperature 1.5, seed 3", "temperature 0.8"]),
         (["a.gguf", "a.gguf"], ["a (1)", "a (2)"]),
     ],
     ids=str,
@@ -145,8 +146,8 @@ def test_votes_and_how_the_sides_stand(make: Make) -> None:
         duel.vote(vote)
     duel.ask("not judged")
     assert duel.tally() == [
-        {"side": "temperature 0.0", "wins": 2, "ties": 1, "losses": 1, "rate": 0.625},
-        {"side": "temperature 1.0", "wins": 1, "ties": 1, "losses": 2, "rate": 0.375},
+        {"side": "temperature 0", "wins": 2, "ties": 1, "losses": 1, "rate": 0.625},
+        {"side": "temperature 1", "wins": 1, "ties": 1, "losses": 2, "rate": 0.375},
     ]
     duel.vote(1, 0)
     assert duel.tally()[1]["wins"] == 2
@@ -207,7 +208,7 @@ def test_the_table_has_a_row_for_each_answer(make: Make) -> None:
         [1, "two", "B", "said at 1"],
     ]
     assert table["won"].tolist()[:2] == [0.0, 1.0]
-    assert table.groupby("side")["won"].mean().to_dict() == {"temperature 0.0": 0.0, "temperature 1.0": 1.0}
+    assert table.groupby("side")["won"].mean().to_dict() == {"temperature 0": 0.0, "temperature 1": 1.0}
     assert json.loads(table["settings"][0]) == {"max_tokens": 7, "temperature": 0.0}
     assert table["completion_tokens"].tolist() == [2] * 4
     assert duel.to_dataframe("polars").columns == list(table.columns)

@@ -18,6 +18,8 @@ interface ChannelOptions<T extends Table> {
   /** What can arrive, beside what every widget gets. */
   table: T;
   onMessage: (message: Incoming<T>) => void;
+  /** The kernel is able to answer, after it has not been for a while. */
+  onPong?: () => void;
   /** What was sent until now may wait behind a cell that runs, or be lost: ask again for what has not come. */
   onReady: () => void;
   onGone?: () => void;
@@ -28,7 +30,7 @@ export class Channel<T extends Table, Out extends Sent = Sent> {
   readonly parts: Parts;
   #transport: Transport<Out | Part>;
 
-  constructor({ model, signal, table, onMessage, onReady, onGone }: ChannelOptions<T>) {
+  constructor({ model, signal, table, onMessage, onPong, onReady, onGone }: ChannelOptions<T>) {
     let gone = false;
     this.parts = new Parts({
       kernel: String(model.get("_bundle")),
@@ -41,8 +43,10 @@ export class Channel<T extends Table, Out extends Sent = Sent> {
         | Incoming<T>
         | Incoming<{ pong: typeof pong; part_code: typeof part_code }>
         | null;
-      if (message?.type === "pong") this.#transport.pong(message.request_id);
-      else if (message?.type === "part_code")
+      if (message?.type === "pong") {
+        this.#transport.pong(message.request_id);
+        onPong?.();
+      } else if (message?.type === "part_code")
         void this.parts.take(message as Incoming<{ part_code: typeof part_code }>);
       else if (message && Object.hasOwn(table, message.type)) onMessage(message as Incoming<T>);
     };
@@ -64,5 +68,10 @@ export class Channel<T extends Table, Out extends Sent = Sent> {
 
   send(message: Out | Part): void {
     this.#transport.send(message);
+  }
+
+  /** Sends a message and returns whether the kernel can answer now. */
+  sendAndProbe(message: Out): Promise<boolean> {
+    return this.#transport.sendAndProbe(message);
   }
 }

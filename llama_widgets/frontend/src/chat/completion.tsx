@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { useUniqueId } from "../hooks";
 import { Spoken } from "../ui";
 import { newId } from "../wire";
-import type { ChatSession } from "./session";
+import type { Writer } from "./session";
 
 /** An expression that is being typed, up to the cursor. Twin of what opens one: `../../../filling.py`. */
 const OPEN = /(?<![\w\\^$%#@\])}{])\{([^\s{}`][^{}\n`]*)?$/;
@@ -16,7 +16,7 @@ interface Offer {
   names: string[];
 }
 
-export function useCompletion(session: ChatSession, box: RefObject<HTMLTextAreaElement | null>) {
+export function useCompletion(session: Writer, box: RefObject<HTMLTextAreaElement | null>) {
   const [offer, setOffer] = useState<Offer | null>(null);
   const [active, setActive] = useState(0);
   const latest = useRef("");

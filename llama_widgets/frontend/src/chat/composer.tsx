@@ -6,11 +6,11 @@ import { Refusal, readFiles } from "./attach";
 import { useCompletion } from "./completion";
 import { Inserts } from "./inserts";
 import { useRecall } from "./recall";
-import type { ChatSession } from "./session";
+import type { Writer } from "./session";
 import { isBusy } from "./state";
 
 interface ComposerProps {
-  session: ChatSession;
+  session: Writer;
   enabled: boolean;
   loadedPath: string;
 }

@@ -6,14 +6,14 @@ import { useStore } from "../hooks";
 import type { Preview, TextFile } from "../messages";
 import { newId } from "../wire";
 import { sizeOf } from "./filled";
-import type { ChatSession } from "./session";
+import type { Writer } from "./session";
 
 /** How long nothing is typed before the kernel is asked. */
 const PAUSE_MS = 300;
 const NOTHING: readonly Preview[] = [];
 
 interface InsertsProps {
-  session: ChatSession;
+  session: Writer;
   /** The model that counts tokens. */
   loadedPath: string;
 }

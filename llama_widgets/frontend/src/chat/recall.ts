@@ -2,9 +2,9 @@
 
 import type { RefObject } from "preact";
 import { useRef } from "preact/hooks";
-import type { ChatSession } from "./session";
+import type { Writer } from "./session";
 
-export function useRecall(session: ChatSession, box: RefObject<HTMLTextAreaElement | null>) {
+export function useRecall(session: Writer, box: RefObject<HTMLTextAreaElement | null>) {
   /** How many questions back, and the text that was brought. */
   const at = useRef({ back: 0, text: "" });
   /** Returns whether the key was to recall. */
@@ -28,7 +28,7 @@ export function useRecall(session: ChatSession, box: RefObject<HTMLTextAreaEleme
  * What was asked, oldest first and each once. What was not typed in this panel, such as an imported question, is left
  * out if it has braces: they were not meant to be filled in here.
  */
-function asked(session: ChatSession): string[] {
+function asked(session: Writer): string[] {
   const questions = session.store.state.turns.filter(({ role }) => role === "user");
   const texts = questions.map(({ typed, content }) => typed ?? (content.includes("{") ? "" : content));
   return texts.filter((text, index) => text && texts.lastIndexOf(text) === index);

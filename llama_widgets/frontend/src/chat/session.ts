@@ -13,6 +13,9 @@ import { type ChatAction, type ChatState, INITIAL, isBusy, reduce } from "./stat
 /** How long trait and messages may disagree about what is running before the whole is asked for again. */
 const SETTLE_MS = 1000;
 
+/** What a message box needs to be written in. */
+export type Writer = Pick<ChatSession, "store" | "ask" | "stop" | "inquire">;
+
 export class ChatSession {
   readonly model: AnyModel<ChatTraits>;
   readonly store: Store<ChatState, ChatAction>;

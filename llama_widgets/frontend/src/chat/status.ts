@@ -85,7 +85,7 @@ const ENDS: Record<string, string> = {
 };
 
 /** What an answer cost: "38 tokens/s · first token 0.31 s · 96 tokens · 812 of 1,204 reused". */
-export function footer({ usage, timings, stop_reason, dropped }: Turn): string {
+export function footer({ usage, timings, stop_reason, dropped }: Partial<Turn>): string {
   const parts: string[] = [];
   if (timings?.decode_tps != null) parts.push(`${speed(timings.decode_tps)} tokens/s`);
   if (timings?.ttft_s != null) parts.push(`first token ${shortTime(timings.ttft_s)}`);
@@ -100,7 +100,7 @@ export function footer({ usage, timings, stop_reason, dropped }: Turn): string {
 }
 
 /** How long the model thought: "Thought for 3.2 s · 118 tokens". */
-export function thoughtsTitle({ usage, timings }: Turn): string {
+export function thoughtsTitle({ usage, timings }: Partial<Turn>): string {
   const parts = [timings?.thought_s != null ? `Thought for ${shortTime(timings.thought_s)}` : "Thoughts"];
   if (usage?.thought_tokens) parts.push(tokens(usage.thought_tokens));
   return parts.join(" · ");
