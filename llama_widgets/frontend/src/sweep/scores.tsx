@@ -57,8 +57,8 @@ function Plot({ runs, dimensions, codes, measure, by, scale }: PlotProps) {
             <span>{figure(measure, scale.low)}</span>
             <span>{figure(measure, scale.high)}</span>
           </th>
-          <th>mean</th>
-          <th>runs</th>
+          <th class="lw-number">mean</th>
+          <th class="lw-number">runs</th>
         </tr>
       </thead>
       <tbody>

@@ -140,6 +140,7 @@ export function SweepGrid({ session }: { session: SweepSession }) {
         />
       )}
       <Scores runs={runs} dimensions={dimensions} codes={codes} measure={measureOf(colour)} first={columns || rows} />
+      <p class="lw-sweep-foot lw-muted lw-small">to_dataframe() · text, tokens, tokens/s, stop reason, logprob, seed</p>
       <Spoken>{said}</Spoken>
     </div>
   );
