@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from .library.search import HubModel, search
     from .shortcuts import complete, count_tokens, embed, estimate, status
     from .sweeping.sweep import Sweep, sweep
+    from .tokens.judging import Judged, Judgement, judge
+    from .tokens.predicting import Candidate, Prediction, predict
+    from .tokens.vocabulary import Token, detokenize, tokenize
     from .widgets.compare import Compare
     from .widgets.download import DownloadProgress
     from .widgets.panel import ChatPanel
@@ -42,6 +45,7 @@ __version__ = "0.1.0"
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _HOMES = {
+    "Candidate": ".tokens.predicting",
     "Chat": ".chat.conversation",
     "ChatPanel": ".widgets.panel",
     "Compare": ".widgets.compare",
@@ -51,22 +55,27 @@ _HOMES = {
     "Filled": ".filling",
     "HubModel": ".library.search",
     "Job": ".library.job",
+    "Judged": ".tokens.judging",
+    "Judgement": ".tokens.judging",
     "Leftover": ".library.house",
     "LlamaWidgetsError": ".errors",
     "Model": ".library.local",
     "ModelFile": ".library.judge",
     "ModelInfo": ".library.judge",
     "ModelSelector": ".widgets.selector",
+    "Prediction": ".tokens.predicting",
     "Replayed": ".chat.replaying",
     "Reply": ".chat.reply",
     "Status": ".activity",
     "Sweep": ".sweeping.sweep",
     "SweepGrid": ".widgets.sweep",
+    "Token": ".tokens.vocabulary",
     "Tool": ".chat.tools",
     "Worker": ".worker",
     "complete": ".shortcuts",
     "count_tokens": ".shortcuts",
     "delete": ".library.house",
+    "detokenize": ".tokens.vocabulary",
     "download": ".library.downloads",
     "downloads": ".library.downloads",
     "embed": ".shortcuts",
@@ -74,15 +83,19 @@ _HOMES = {
     "estimate": ".shortcuts",
     "fill": ".filling",
     "info": ".library.judge",
+    "judge": ".tokens.judging",
     "leftovers": ".library.house",
     "models": ".library.local",
+    "predict": ".tokens.predicting",
     "presets": ".chat.presets",
     "search": ".library.search",
     "status": ".shortcuts",
     "sweep": ".sweeping.sweep",
+    "tokenize": ".tokens.vocabulary",
 }
 
 __all__ = [
+    "Candidate",
     "Chat",
     "ChatPanel",
     "Compare",
@@ -92,23 +105,28 @@ __all__ = [
     "Filled",
     "HubModel",
     "Job",
+    "Judged",
+    "Judgement",
     "Leftover",
     "LlamaWidgetsError",
     "Model",
     "ModelFile",
     "ModelInfo",
     "ModelSelector",
+    "Prediction",
     "Replayed",
     "Reply",
     "Status",
     "Sweep",
     "SweepGrid",
+    "Token",
     "Tool",
     "Worker",
     "__version__",
     "complete",
     "count_tokens",
     "delete",
+    "detokenize",
     "download",
     "downloads",
     "embed",
@@ -116,12 +134,15 @@ __all__ = [
     "estimate",
     "fill",
     "info",
+    "judge",
     "leftovers",
     "models",
+    "predict",
     "presets",
     "search",
     "status",
     "sweep",
+    "tokenize",
 ]
 
 

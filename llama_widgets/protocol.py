@@ -345,7 +345,7 @@ class PredictDone(Message):
     Each of ``candidates``, from the likeliest on, has its ``token``, ``text``, ``logprob`` and probability ``p`` as the
     model gives them, ``p_after`` the samplers, its ``rank`` from 1, and by which of them it is ``cut_by``, "" if by
     none. ``stages`` are these samplers in their order: the ``name``, how many tokens are ``kept`` after it, and the
-    ``p`` that they had together before any. ``chosen`` is the token that they draw.
+    ``p`` that they had together before any. ``chosen`` is the candidate that they draw.
     """
 
     type = "predict_done"

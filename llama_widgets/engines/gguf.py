@@ -17,8 +17,8 @@ _MAGIC = b"GGUF"
 _AGAIN = "Download it again, or choose another file."
 
 
-def check(path: Path) -> None:
-    """Raise a ``ModelError`` that says what is wrong if ``path`` cannot be a model.
+def check(path: Path, *, weights: bool = True) -> None:
+    """Raise a ``ModelError`` that says what is wrong if ``path`` cannot be a model, with weights if they are needed.
 
     Reads the 24 bytes of the header; what lies behind them is llama.cpp's to judge.
     """
@@ -41,10 +41,10 @@ def check(path: Path) -> None:
     except OSError as error:
         msg = f"{path} cannot be read: {error.strerror}."
         raise ModelError(msg, "Check the disk, or choose another file.") from error
-    _check_header(path, header)
+    _check_header(path, header, weights)
 
 
-def _check_header(path: Path, header: bytes) -> None:
+def _check_header(path: Path, header: bytes, weights: bool) -> None:
     if not header:
         msg = f"{path.name} is empty."
         raise InvalidModelError(msg, _AGAIN)
@@ -56,6 +56,6 @@ def _check_header(path: Path, header: bytes) -> None:
         raise InvalidModelError(msg, _AGAIN)
     n_tensors = _HEADER.unpack(header)[2]
     # The first part of a split model may carry metadata only.
-    if n_tensors == 0 and not re.search(r"-00001-of-\d{5}\.gguf$", path.name):
+    if weights and n_tensors == 0 and not re.search(r"-00001-of-\d{5}\.gguf$", path.name):
         msg = f"{path.name} holds a vocabulary only, no weights."
         raise InvalidModelError(msg, "It can split text into tokens but not answer. Choose a whole model.")

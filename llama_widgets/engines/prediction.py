@@ -44,8 +44,9 @@ def predict(model: Model, sampler: Sampler, ctx: llama_cpp.llama_context_p, inde
         after[ids] = np.exp(log_softmax(logits))
     likeliest = largest(logprobs, top).tolist()
     names = ["", *(stage["name"] for stage in stages)]
-    candidates = [
-        {
+
+    def candidate(token: int, rank: int) -> dict[str, Any]:
+        return {
             "token": token,
             "text": model.shown(token),
             "logprob": float(logprobs[token]),
@@ -54,7 +55,9 @@ def predict(model: Model, sampler: Sampler, ctx: llama_cpp.llama_context_p, inde
             "rank": rank,
             "cut_by": names[cut_by[token]],
         }
-        for rank, token in enumerate(likeliest, 1)
-    ]
-    drawn = {"token": chosen, "text": model.shown(chosen), "p": float(before[chosen]), "p_after": float(after[chosen])}
-    return {"candidates": candidates, "stages": stages, "chosen": drawn}
+
+    return {
+        "candidates": [candidate(token, rank) for rank, token in enumerate(likeliest, 1)],
+        "stages": stages,
+        "chosen": candidate(chosen, int((logprobs > logprobs[chosen]).sum()) + 1),
+    }

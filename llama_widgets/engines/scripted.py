@@ -157,10 +157,10 @@ class ScriptedEngine:
         if cancel.requested:
             return p.PredictDone(request_id=command.request_id, cancelled=True)
         text = str(command.messages[-1]["content"]) if command.messages else command.prompt
-        word = {"token": 0, "text": (text.split() or [""])[-1], "p": 1.0, "p_after": 1.0}
-        sure = {**word, "logprob": 0.0, "rank": 1, "cut_by": ""}
+        word = (text.split() or [""])[-1]
+        sure = {"token": 0, "text": word, "logprob": 0.0, "p": 1.0, "p_after": 1.0, "rank": 1, "cut_by": ""}
         return p.PredictDone(
-            request_id=command.request_id, candidates=[sure], chosen=word, n_tokens=len(text.split()), n_vocab=1
+            request_id=command.request_id, candidates=[sure], chosen=sure, n_tokens=len(text.split()), n_vocab=1
         )
 
     def judge(self, command: p.Judge, emit: Callable[[p.Event], None], cancel: Cancel) -> p.JudgeDone:
