@@ -122,7 +122,7 @@ class Reply:
         """
         from .recipe import code
 
-        return code(self.made)
+        return code({**(self.provenance.known() if self.provenance else {}), **self.asked})
 
     @property
     def parsed(self) -> Any:  # noqa: ANN401 - whatever the schema allows

@@ -16,7 +16,7 @@ from ..requests import error_event
 from . import notebooks
 from .base import LlamaWidget, aside
 from .kept import Kept
-from .messages.talking import Exported
+from .messages.talking import Code, Exported
 
 if TYPE_CHECKING:
     import os
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .. import protocol as p
     from ..chat.changes import Change
     from ..chat.conversation import Chat
-    from .messages.talking import Export, Import
+    from .messages.talking import Export, Import, ToCode
 
 T = TypeVar("T", bound="Keeping")
 
@@ -144,6 +144,9 @@ class Keeping(Exporting, LlamaWidget):
         """Return the name of the conversation as a file can have it."""
         words = "".join(c if c.isalnum() or c in "-_" else " " for c in self.record.book.current.name).split()
         return "-".join(words)[:60].rstrip("-") or "conversation"
+
+    def _on_to_code(self, message: ToCode) -> None:
+        self.publish(Code(request_id=message.request_id, text=self.reply(message.turn).to_code()))
 
     def _on_import(self, message: Import) -> None:
         def act() -> None:

@@ -142,6 +142,7 @@ export const FROM_VIEW = {
   regenerate: { turn: text },
   edit: { turn: text, text, fill: or(flag, false) },
   continue: {},
+  to_code: { turn: text },
   delete: { turn: text },
   switch: { turn: text },
   undo: {},

@@ -192,6 +192,7 @@ export const TO_VIEW = {
   rejected: { text, turn: text },
   draft: { text, files: or(nullable(list(textFile)), null) },
   completions: { start: whole(0), names: list(text) },
+  code: { text },
   earlier_turns: { turns: nullable(list(readTurn)) },
   previewed: { inserts: list(preview) },
   found: { models: list(hubModel) },

@@ -304,4 +304,20 @@ describe("code", () => {
     expect(inserts()[0]?.textContent).toBe("Copied: paste it into a new cell");
     vi.unstubAllGlobals();
   });
+
+  it("that makes an answer again comes from the kernel", async () => {
+    const insertCell = vi.fn();
+    await draw({ context: { model: { sharedModel: { cells: [{}], insertCell } } } });
+    await receive(answer);
+    const insert = el.querySelector<HTMLButtonElement>('[aria-label="Insert as cell"]');
+    insert?.click();
+    await settled();
+    const { request_id } = model.last("to_code") ?? {};
+    await receive({ type: "code", request_id, text: "import llama_widgets as lw\n" });
+    await settled();
+    const cell = { cell_type: "code", source: "import llama_widgets as lw\n", metadata: {} };
+    expect(insertCell).toHaveBeenCalledExactlyOnceWith(1, cell);
+    expect(insert?.textContent).toBe("Inserted");
+    expect(insert?.getAttribute("aria-label")).toBe("Insert as cell");
+  });
 });

@@ -91,6 +91,14 @@ class Continue(Message):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ToCode(Message):
+    """Which Python makes the answer ``turn`` again? Answered by ``code``."""
+
+    type = "to_code"
+    turn: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Delete(Message):
     """Delete a turn and all that follows it."""
 
@@ -168,6 +176,14 @@ class Completions(Message):
     type = "completions"
     start: int
     names: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code(Message):
+    """A cell that makes an answer again."""
+
+    type = "code"
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True)

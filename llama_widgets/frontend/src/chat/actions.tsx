@@ -1,7 +1,8 @@
-// What can be done with one turn: switch to what was said in its place, copy, make again, edit, delete.
+// What can be done with one turn: switch to what was said in its place, copy, make again, edit, insert, delete.
 
 import type { Turn } from "../messages";
 import { CopyButton } from "../ui";
+import { InsertAsCell } from "./insert";
 import type { ChatSession } from "./session";
 import { wasCut } from "./status";
 
@@ -40,6 +41,7 @@ export function Actions({ turn, session, busy, isLast, onEdit }: ActionsProps) {
           Regenerate
         </button>
       )}
+      {turn.role === "assistant" && turn.stop_reason !== "error" && <InsertAsCell turn={turn} session={session} />}
       <button type="button" class="lw-quiet" disabled={busy} onClick={act(() => session.delete(turn.id))}>
         Delete
       </button>

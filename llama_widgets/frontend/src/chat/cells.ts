@@ -3,6 +3,7 @@
 
 import type { AnyModel } from "@anywidget/types";
 import { modelId } from "../transport";
+import { COPIED_MS, copy } from "../ui";
 
 interface Cell {
   getOutputs?(): { data?: Record<string, unknown> }[];
@@ -26,11 +27,22 @@ function notebookOf(model: AnyModel): Notebook | null {
   return shared?.cells && typeof shared.insertCell === "function" ? (shared as Notebook) : null;
 }
 
+/** Inserts a cell with the code, or copies it where that cannot be; tells `say` what happened, and for how long. */
+export async function insertOrCopy(
+  model: AnyModel,
+  within: Element,
+  code: string,
+  say: (text: string, duration: number) => void,
+): Promise<void> {
+  if (await insertBelow(model, within, code)) say("Inserted", COPIED_MS);
+  else if (await copy(code)) say("Copied: paste it into a new cell", 3 * COPIED_MS);
+}
+
 /**
  * Inserts a code cell below the one that shows the widget, and puts the cursor into it: Shift+Enter runs it. Nothing runs
  * by itself, so that nobody runs what a model wrote without having it before their eyes. Returns whether it could.
  */
-export async function insertBelow(model: AnyModel, within: Element, code: string): Promise<boolean> {
+async function insertBelow(model: AnyModel, within: Element, code: string): Promise<boolean> {
   const notebook = notebookOf(model);
   if (!notebook) return false;
   const drawn = within.closest("[data-windowed-list-index]");

@@ -3,7 +3,7 @@
 import type { AnyModel } from "@anywidget/types";
 import { actions } from "../markdown/dom";
 import { COPIED_MS, copy } from "../ui";
-import { insertBelow } from "./cells";
+import { insertOrCopy } from "./cells";
 
 /** What a cell can hold; a block that names no language is most often Python too. */
 const PYTHON = /^(?:|i?python3?|py)$/;
@@ -31,6 +31,5 @@ export async function onFenceClick(event: MouseEvent, model: AnyModel): Promise<
   };
   if (!button.classList.contains("lw-insert-code")) {
     if (await copy(code)) say("Copied");
-  } else if (await insertBelow(model, button, code)) say("Inserted");
-  else if (await copy(code)) say("Copied: paste it into a new cell", 3 * COPIED_MS);
+  } else await insertOrCopy(model, button, code, say);
 }
