@@ -101,9 +101,16 @@ class Answer:
             response_prefix=self.text,
             tools=[tool.spec for tool in settings.tools],
             tool_choice="none" if self.rounds >= settings.max_tool_rounds else choice,
+            response_tokens=[each["token"] for each in self.plan.given] if self.rounds == 0 else [],
             **self._fixed,
         )
         return self._command
+
+    def whole(self, event: p.Event) -> p.Event:
+        """Return an event of the worker; an end with the tokens that the answer was begun with, too."""
+        if isinstance(event, p.CompletionDone) and self.plan.given and self.rounds == 0:
+            return replace(event, logprobs=[*self.plan.given, *event.logprobs])
+        return event
 
     def ended(self, stop_reason: p.StopReason) -> p.CompletionDone:
         """Return the end of an answer that the worker does not tell: with what was said until now."""

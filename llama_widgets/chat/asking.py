@@ -52,6 +52,18 @@ class Asking:
         """Go on with an answer that was cut, without waiting."""
         raise NotImplementedError
 
+    def submit_from(
+        self,
+        position: int,
+        token: int | None = None,
+        *,
+        turn: str | None = None,
+        request_id: str | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> Answer:
+        """Go on from a token of an answer, without waiting."""
+        raise NotImplementedError
+
     def forbid_waiting(self) -> None:
         """Raise ``BusyError`` where waiting for an answer would wait for ever."""
         raise NotImplementedError
@@ -102,6 +114,37 @@ class Asking:
         """
         self.forbid_waiting()
         return _wait(self.submit_continue(**options))
+
+    def continue_from(
+        self,
+        position: int,
+        token: int | None = None,
+        *,
+        turn: str | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> Reply:
+        """Go on from a token of an answer, with another one in its place, and wait; the answer stays as a branch.
+
+        The tokens before it stay those that were drawn. The answer must have been asked for with ``top_logprobs``.
+
+        Parameters
+        ----------
+        position : int
+            Which token of the reply's ``logprobs``, counted from 0.
+        token : int, optional
+            What stands there: the ``token`` of one of its ``top``. By default it is drawn again.
+        turn : str, optional
+            The id of the answer, by default the last one.
+        **options
+            As in ``ask``; max_tokens counts what is added.
+
+        Examples
+        --------
+        >>> reply = chat.ask("Name a colour.", top_logprobs=5)  # doctest: +SKIP
+        >>> chat.continue_from(0, reply.logprobs[0]["top"][1]["token"]).text  # doctest: +SKIP
+        """
+        self.forbid_waiting()
+        return _wait(self.submit_from(position, token, turn=turn, **options))
 
     async def ask_async(self, text: str, **options: Any) -> Reply:  # noqa: ANN401
         """Ask and await the answer; widgets and other tasks go on meanwhile. Cancelling the task stops the answer."""

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     Watcher = Callable[[p.Event | Change], object]
 
+_ALTERNATIVES = 5
+
 
 class Chat(Asking, Branches, Exporting, Presets):
     """A conversation with a model.
@@ -261,6 +263,20 @@ class Chat(Asking, Branches, Exporting, Presets):
     def submit_continue(self, *, request_id: str | None = None, **options: Any) -> Answer:  # noqa: ANN401
         """Go on with an answer that was cut, without waiting; see ``continue_`` and ``submit``."""
         return self._begin(plans.continued, request_id, {"response_prefix": "", **options})
+
+    def submit_from(
+        self,
+        position: int,
+        token: int | None = None,
+        *,
+        turn: str | None = None,
+        request_id: str | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> Answer:
+        """Go on from a token of an answer, without waiting; see ``continue_from`` and ``submit``."""
+        wanted = self.options.top_logprobs or _ALTERNATIVES  # so that it can be gone on from again
+        given = {"response_prefix": "", "top_logprobs": wanted, **options}
+        return self._begin(lambda turns: plans.branched(turns, turn, position, token), request_id, given)
 
     def load(self, **options: Any) -> p.ModelLoaded:  # noqa: ANN401 - checked against LoadOptions
         """Load the model now, not with the first question, and wait for it.

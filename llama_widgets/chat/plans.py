@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ParameterError
 from ..filling import Filled
@@ -27,12 +27,15 @@ class Plan:
         What is asked, if that is new.
     turn : Turn
         The answer's, which may be there already in part.
+    given : list of dict
+        The tokens that the answer begins with after that, as ``logprobs`` has them.
     """
 
     before: Sequence[Turn]
     kept: Sequence[Turn]
     question: Turn | None = None
     turn: Turn = field(default_factory=lambda: Turn(role="assistant"))
+    given: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def added(self) -> list[Turn]:
@@ -90,6 +93,39 @@ def continued(turns: Sequence[Turn]) -> Plan:
     thoughts = [last.thoughts] if last.content else []
     grown = Turn(role="assistant", pieces=[last.content], thought_pieces=thoughts)
     return Plan(before=turns, kept=turns[:-1], turn=grown)
+
+
+def branched(turns: Sequence[Turn], turn: object, position: object, token: object) -> Plan:
+    """Go on from the token at ``position`` of an answer, with ``token`` in its place, or with what is drawn there anew.
+
+    The tokens before it are those that were drawn, not those that their text would have: the model then goes on from
+    what it had said, and what it was said to be likely to say there is what it is likely to say.
+    """
+    answers = [index for index, each in enumerate(turns) if each.role == "assistant"]
+    at = _index(turns, turn) if turn is not None else answers[-1] if answers else None
+    done = turns[at].done if at is not None else None
+    if at is None or done is None or not done.logprobs:
+        msg = "It is not known of which tokens the answer was made."
+        raise ParameterError(msg, "Ask with top_logprobs=5, for example; what is kept in a file does not have them.")
+    drawn = done.logprobs
+    if not isinstance(position, int) or isinstance(position, bool) or not 0 <= position < len(drawn):
+        msg = f"There is no token {position!r:.80}: the answer has {len(drawn):,}."
+        raise ParameterError(msg, "They are counted from 0.")
+    there = drawn[position]
+    others = {each["token"]: each for each in (*there["top"], there)}
+    if token is not None and token not in others:
+        msg = f"Token {token!r:.80} is none of the likeliest at {position}."
+        raise ParameterError(
+            msg, "Take the 'token' of one of logprobs[position]['top'], or ask with more top_logprobs."
+        )
+    taken = [] if token is None else [{**others[token], "top": there["top"]}]
+    # What the answer had before these were drawn: a prefix, or what it was gone on with from.
+    text, thoughts = (
+        whole.removesuffix(part)
+        for whole, part in ((turns[at].content, done.text), (turns[at].thoughts, done.thoughts))
+    )
+    grown = Turn(role="assistant", pieces=[text], thought_pieces=[thoughts])
+    return Plan(before=turns, kept=turns[:at], turn=grown, given=[*drawn[:position], *taken])
 
 
 def _question(text: object) -> Turn:

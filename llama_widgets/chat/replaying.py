@@ -98,7 +98,7 @@ def replay(reply: Reply, model: object = None, worker: Worker | None = None) -> 
         timings=done.timings,
         thoughts=done.thoughts,
         model=command.model or "",
-        logprobs=done.logprobs,
+        logprobs=[*reply.logprobs[: len(command.response_tokens)], *done.logprobs],
         dropped=done.dropped,
         schema=reply.schema,
         provenance=provenance,

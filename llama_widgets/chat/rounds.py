@@ -52,7 +52,7 @@ class Rounds:
             if self._record.answer is not answer:
                 return  # it has ended
             try:
-                self._take(answer, event)
+                self._take(answer, answer.whole(event))
             except Exception as error:
                 if self._record.answer is not answer:
                     raise
