@@ -18,7 +18,7 @@ def html(compared: Comparison) -> str:
     parts = [_round(compared, asked) for asked in list(compared.rounds)]
     if any(asked.vote is not None for asked in compared.rounds):
         parts.append(_tally(compared))
-    return "\n".join(parts)
+    return "\n".join(['<div class="lw-transcript">', *parts, "</div>"])
 
 
 def _round(compared: Comparison, asked: Round) -> str:

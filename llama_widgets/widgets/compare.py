@@ -10,9 +10,9 @@ from ..comparing import page
 from ..comparing.comparison import Comparison
 from ..protocol import Info
 from .base import LlamaWidget
+from .kept_table import KeptTable
 from .messages import FROM_VIEW
 from .messages import compare as m
-from .page import Page
 from .writing import Writing
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Compare(Comparison, LlamaWidget):
         self._told: dict[int, tuple[int, int, str, int]] = {}  # what the views have of each answer that grows
         self._seq = 0
         self._writing = Writing(cast("Chat", _Asked(self)), self.publish, self.fail)
-        self._page = Page(lambda: page.html(self), "A comparison")
+        self._kept = KeptTable(lambda: page.html(self), "A comparison")
         self.watch(self._hear)
         self._at_close.append(self.stop)
 
@@ -73,7 +73,7 @@ class Compare(Comparison, LlamaWidget):
             self.show(error=None)
         self.publish_made(partial(self._changed, asked))
         if not self.busy:
-            self._page.changed()
+            self._kept.changed(at_once=True)
 
     # What is sent is made when it is sent, so that each view gets each word once.
 
@@ -150,7 +150,7 @@ class Compare(Comparison, LlamaWidget):
         return self.rounds[-1].request_id if self.busy else ""
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:  # noqa: ANN401 - as anywidget has it
-        self._page.display()
+        self._kept.display()
         bundle = super()._repr_mimebundle_(**kwargs)
         if bundle is not None:
             bundle[0].update({"text/plain": type(self).__name__, "text/html": ""})  # the page says all there is to say

@@ -24,10 +24,13 @@ class KeptTable:
     ----------
     html : callable
         Returns what it shows now. The style sheet hides it where the widget lives.
+    title : str
+        What stands there where there is no HTML.
     """
 
-    def __init__(self, html: Callable[[], str]) -> None:
+    def __init__(self, html: Callable[[], str], title: str = "A table of runs") -> None:
         self._html = html
+        self._title = title
         self._id = new_id()
         self._sent = ""
         self._publish: Callable[..., object] | None = None
@@ -60,7 +63,7 @@ class KeptTable:
         html = self._html()
         if self._publish is not None and (html != self._sent or not update):
             self._sent = html
-            data = {"text/html": html, "text/plain": "A table of runs"}
+            data = {"text/html": html, "text/plain": self._title}
             self._publish(data, {}, transient={"display_id": self._id}, update=update)
 
 

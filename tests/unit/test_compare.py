@@ -178,7 +178,7 @@ def test_python_and_the_page_see_the_same(make: Make) -> None:
 
 def test_the_page_that_stays_is_safe_and_says_all(make: Make) -> None:
     compared = make(lambda _: ["**bold** <script>x</script> ![p](http://e.org/p.png)"])
-    assert page.html(compared) == ""
+    assert "<p>" not in page.html(compared)
     compared.ask("<b>me</b>")
     compared.vote(1)
     html = page.html(compared)
