@@ -155,10 +155,12 @@ it("takes votes by keyboard and by mouse, and the keyboard goes on in the box", 
 });
 
 it("hides names in a blind round, and its vote is final", async () => {
+  button("Blind")?.click();
+  expect(model.last("hide_names")).toMatchObject({ blind: true });
   await receive({ type: "blind", request_id: "n", blind: true });
   const blind = { blind: true, names: [] };
   await receive(told(0, round([said("Yes."), said("No.")], blind)));
-  expect(el.querySelector<HTMLInputElement>("input[type=checkbox]")?.checked).toBe(true);
+  expect(button("Blind")?.getAttribute("aria-pressed")).toBe("true");
   expect(group("Answers").textContent).not.toContain("cold");
   await press("1");
   await receive(told(0, round([said("Yes."), said("No.")], { blind: true, names: ["warm", "cold"], vote: 0 })));

@@ -55,15 +55,16 @@ export function CompareView({ session }: { session: CompareSession }) {
       <div class="lw-bar lw-row">
         <Rounds number={number} many={state.rounds.length} onChoose={setChosen} />
         <span class="lw-grow" />
-        <label class="lw-row lw-blind">
-          <input
-            type="checkbox"
-            checked={state.blind}
-            disabled={gone}
-            onChange={(event) => session.hideNames(event.currentTarget.checked)}
-          />
+        <button
+          type="button"
+          class="lw-button"
+          aria-pressed={state.blind}
+          title="Names are hidden and places shuffled until you vote"
+          disabled={gone}
+          onClick={() => session.hideNames(!state.blind)}
+        >
           Blind
-        </label>
+        </button>
       </div>
       {/* biome-ignore lint/a11y/useSemanticElements: a fieldset is for form fields */}
       <div class="lw-answers" ref={answers} role="group" aria-label="Answers" tabIndex={-1}>
