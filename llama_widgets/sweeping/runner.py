@@ -8,19 +8,18 @@ import threading
 import time
 import weakref
 from collections import deque
-from functools import lru_cache, partial
+from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, cast
 
 from .. import protocol as p
 from ..chat.reply import Reply
 from ..errors import ClosedError, LlamaWidgetsError, from_code
-from ..library import hashing
+from ..library import fingerprint
 from ..requests import SLICE_S, new_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from ..chat.settings import Settings
     from ..worker import Worker
@@ -142,7 +141,7 @@ class Runner(threading.Thread):
             self._loading = new_id()
             loaded = self._worker.run(p.LoadModel(request_id=self._loading, model=model))
             self.stopping = self.stopping or getattr(loaded, "cancelled", False)
-        return _sha256(self._worker.find(model))
+        return fingerprint.of(str(self._worker.find(model))) or None
 
     def _begin(self, row: Row, slot: int) -> None:
         settings = self._plan.settings(row["params"], row["seed"])
@@ -230,17 +229,3 @@ def _results(run: _Run, done: p.CompletionDone) -> dict[str, Any]:
         "mean_logprob": fmean(each["logprob"] for each in done.logprobs) if done.logprobs else None,
         "logprobs": done.logprobs if settings.options.top_logprobs else [],
     }
-
-
-def _sha256(path: Path) -> str | None:
-    """Return the hash of a model's file, read once for as long as it stays the same."""
-    try:
-        found = path.stat()
-        return _hash(path, found.st_size, found.st_mtime_ns)
-    except OSError:
-        return None
-
-
-@lru_cache(maxsize=64)
-def _hash(path: Path, *_: int) -> str:
-    return hashing.sha256(path)
