@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from .model import Model
 
 _BLOCK = 16
+_PIECE = 4096
+"""Memory for a whole vocabulary goes back to the system each time, and to get it again takes four times as long as all
+that is done with it."""
 
 Doubles = np.ndarray[tuple[int], np.dtype[np.float64]]
 
@@ -19,7 +22,7 @@ def log_softmax(logits: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Doubles
     """Return the natural logarithms of the probabilities that ``logits`` stand for."""
     exact: Doubles = logits.astype(np.float64)
     exact -= exact.max()
-    exact -= math.log(np.exp(exact).sum())
+    exact -= math.log(sum(float(np.exp(exact[at : at + _PIECE]).sum()) for at in range(0, len(exact), _PIECE)))
     return exact
 
 
