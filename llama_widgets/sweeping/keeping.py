@@ -48,6 +48,8 @@ def keeper(path: str | os.PathLike[str], plan: Plan, rows: Sequence[Row]) -> Kee
         If it cannot be written, or its name ends in no format that is known.
     """
     file = _file(path)
+    if _is_parquet(file):
+        parquet_backend()  # raises if there is none
     kind: Callable[..., Keeper] = _Parquet if _is_parquet(file) else _Lines
     try:
         return kind(file, plan, rows)
@@ -148,8 +150,14 @@ def _read_lines(path: Path) -> tuple[dict[str, Any], list[tuple[int, dict[str, A
 def _read_parquet(path: Path) -> tuple[dict[str, Any], list[tuple[int, dict[str, Any]]]]:
     import narwhals as nw
 
-    frame = nw.read_parquet(str(path), backend=parquet_backend()).select("index", "kept", "plan")
-    found = frame.rows(named=True)
+    backend = parquet_backend()
+    try:
+        table = nw.read_parquet(str(path), backend=backend).select("index", "kept", "plan")
+    except OSError:
+        raise
+    except Exception as error:
+        raise ValueError(*error.args) from error  # each library has errors of its own
+    found = table.rows(named=True)
     return json.loads(found[0]["plan"]), [(row["index"], _read(json.loads(row["kept"]))) for row in found]
 
 
@@ -178,8 +186,8 @@ class _Parquet:
         self._data = json.dumps(plan.to_dict(), ensure_ascii=False)
         self._later = Later(self._write, _EVERY_S)
         self._error: OSError | None = None
-        self._later(0)
-        self.flush()
+        self._write()
+        self.write([])
 
     def write(self, rows: Sequence[Row]) -> None:
         if rows:

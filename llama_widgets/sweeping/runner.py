@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import queue
 import threading
 import time
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from ..worker import Worker
     from .plan import Plan, Row
 
+logger = logging.getLogger(__name__)
+
 _TOLD_S = 0.05
 
 _turns: weakref.WeakKeyDictionary[Worker, threading.Lock] = weakref.WeakKeyDictionary()
@@ -44,6 +47,8 @@ class Runner(threading.Thread):
         Who makes them.
     settle : callable
         Takes each row when its run has ended.
+    finish : callable
+        Called after the last of them.
     tell : callable
         Takes the indices of rows that have changed, now and then, and at the end.
     """
@@ -54,19 +59,20 @@ class Runner(threading.Thread):
         rows: Sequence[Row],
         worker: Worker,
         settle: Callable[[Row], None],
+        finish: Callable[[], None],
         tell: Callable[[list[int]], None],
     ) -> None:
         super().__init__(name="llama-widgets-sweep", daemon=True)
         self.stopping = False
-        self.over = False
+        self.ended = threading.Event()  # waited for: an interrupted join() takes the thread for ended
         self._plan, self._rows, self._worker = plan, rows, worker
-        self._settle, self._tell = settle, tell
+        self._settle, self._finish, self._tell = settle, finish, tell
         self._running: dict[str, _Run] = {}
         self._loading = ""
         self._ends: queue.SimpleQueue[tuple[_Run, p.Event]] = queue.SimpleQueue()
         self._changed: set[int] = set()
         self._next_told = 0.0
-        self._begun = self._ended = 0.0
+        self._from = self._until = 0.0
         self._made = self._tokens = 0
 
     @property
@@ -81,7 +87,7 @@ class Runner(threading.Thread):
 
     @property
     def _elapsed(self) -> float:
-        return (self._ended or time.perf_counter()) - self._begun
+        return (self._until or time.perf_counter()) - self._from
 
     def stop(self) -> None:
         """Begin no runs any more, and stop those that are made; return at once."""
@@ -97,14 +103,21 @@ class Runner(threading.Thread):
                 if self.stopping:
                     return
             try:
-                self._begun = time.perf_counter()
+                self._from = time.perf_counter()
                 for model, rows in itertools.groupby(self._rows, key=lambda row: row["model"]):
                     self._make(model, deque(rows))
             finally:
-                self._ended = time.perf_counter()
+                self._until = time.perf_counter()
                 turn.release()
+            self._finish()
+        except Exception:  # in a thread it would be printed into some cell
+            logger.exception("a sweep ended unexpectedly")
+            for row in self._rows:
+                if row["state"] == "running":
+                    row["state"] = "stopped"
+                    self._changed.add(row["index"])
         finally:
-            self.over = True
+            self.ended.set()
             self._tell(sorted(self._changed))
 
     def _make(self, model: str, waiting: deque[Row]) -> None:

@@ -43,6 +43,7 @@ class Sweep:
         self.rows = plan.rows() if rows is None else rows
         self._worker = worker
         self._score: Score | None = None
+        self._file: str | os.PathLike[str] | None = None
         self._keeper: keeping.Keeper | None = None
         self._watchers: Listeners[list[int]] = Listeners()
         self._lock = threading.Lock()
@@ -64,7 +65,7 @@ class Sweep:
     @property
     def state(self) -> str:
         """How it is: "running", "done", or "stopped" where there are runs left that ``resume`` would make."""
-        if self._runner is not None and not self._runner.over:
+        if self._runner is not None and not self._runner.ended.is_set():
             return "running"
         return "done" if self.done == self.total else "stopped"
 
@@ -134,17 +135,18 @@ class Sweep:
         """
         worker = self._worker or shared()
         with self._lock:
-            if self._runner is not None and not self._runner.over:
+            if self._runner is not None and not self._runner.ended.is_set():
                 if not self._runner.stopping:
                     return self
-                self._runner.join()  # it stops within a token
+                self._runner.ended.wait()  # it stops within a token
             left = [row for row in self.rows if row["state"] != "done"]
             for name in dict.fromkeys(row["model"] for row in left):
                 worker.find(name)
+            self._open(self._file)
             for row in left:
                 row.update(cast("Row", BLANK))
             if left:
-                self._runner = Runner(self.plan, left, worker, self._settle, self._watchers.tell)
+                self._runner = Runner(self.plan, left, worker, self._settle, self._finish, self._watchers.tell)
                 self._runner.start()
         self._watchers.tell([row["index"] for row in left])
         return self
@@ -165,12 +167,11 @@ class Sweep:
 
         try:
             with shown(self, wanted=progress) as show:
-                while runner.is_alive():
-                    runner.join(SLICE_S)
+                while not runner.ended.wait(SLICE_S):
                     show()
         except KeyboardInterrupt:
             self.stop()
-            runner.join(10)  # a few milliseconds: what was made is in place when the cell ends
+            runner.ended.wait(10)  # a few milliseconds: what was made is in place when the cell ends
             raise
         return self
 
@@ -185,11 +186,12 @@ class Sweep:
             Takes a run as a dict and returns a number. What it raises is kept in ``score_error``.
         """
         self._score = scoring.checked(function)
+        self._open(self._file)
         rows = [row for row in self.rows if row["state"] == "done"]
         for row in rows:
             if self._score is not None:
                 scoring.score(row, self._score)
-        self._keep(rows)
+        self._keep(rows, at_end=self.state != "running")
         self._watchers.tell([row["index"] for row in rows])
         return self
 
@@ -221,7 +223,7 @@ class Sweep:
             If it cannot be written.
         """
         keeping.forget(path)
-        self._keeper = keeping.keeper(path, self.plan, self.rows)
+        self._open(path)
 
     def keep(self, path: str | os.PathLike[str]) -> None:
         """Keep each run in a file from now on; what it holds of this very sweep is taken over.
@@ -237,7 +239,7 @@ class Sweep:
                 msg = f"{Path(path).name!r:.200} holds another sweep."
                 raise SweepError(msg, "Name another file, delete this one, or look at it with Sweep.load(path).")
             self.rows[:] = rows
-        self._keeper = keeping.keeper(path, self.plan, self.rows)
+        self._open(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, worker: Worker | None = None) -> Sweep:
@@ -247,8 +249,12 @@ class Sweep:
         """
         plan, rows = keeping.read(path)
         made = cls(plan, rows, worker=worker)
-        made._keeper = keeping.keeper(path, plan, rows)
+        made._file = path  # not opened yet: who only looks need not be able to write it
         return made
+
+    def _open(self, path: str | os.PathLike[str] | None) -> None:
+        if path is not None:
+            self._keeper, self._file = keeping.keeper(path, self.plan, self.rows), None
 
     def _settle(self, row: Row) -> None:
         """Score and keep a run that has ended."""
@@ -256,11 +262,16 @@ class Sweep:
             scoring.score(row, self._score)
         self._keep([row])
 
-    def _keep(self, rows: list[Row]) -> None:
+    def _finish(self) -> None:
+        self._keep([], at_end=True)
+
+    def _keep(self, rows: list[Row], *, at_end: bool = False) -> None:
         if self._keeper is None:
             return
         try:
             self._keeper.write(rows)
+            if at_end:
+                self._keeper.flush()
         except OSError as error:
             reason = error.strerror or str(error)
             self._unkept = (
@@ -349,7 +360,7 @@ def sweep(
         worker=worker,
     )
     for other in list(_all):
-        if other.state == "running" and other.plan.to_dict() == plan.to_dict():
+        if other.state == "running" and other._worker is worker and other.plan.to_dict() == plan.to_dict():  # noqa: SLF001
             other.stop()  # the same cell was run again
             other.wait(progress=False)
     made = Sweep(plan, worker=worker)
