@@ -205,6 +205,8 @@ def _render(command: GenerateChatCompletion, model: Model, messages: list[dict[s
 
 
 def _completion(command: GenerateCompletion, model: Model, n_ctx: int) -> Prompt:
+    if not command.prompt and command.response_tokens:
+        return Prompt("", model.tokenise("", n_ctx))
     if not command.prompt and not command.suffix:
         msg = "The prompt is empty."
         raise ParameterError(msg, "Write something first.")
