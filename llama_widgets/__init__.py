@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .widgets.panel import ChatPanel
     from .widgets.selector import ModelSelector
     from .widgets.sweep import SweepGrid
+    from .widgets.tokens import TokenView
     from .worker import Worker
 
 __version__ = "0.1.0"
@@ -70,6 +71,7 @@ _HOMES = {
     "Sweep": ".sweeping.sweep",
     "SweepGrid": ".widgets.sweep",
     "Token": ".tokens.vocabulary",
+    "TokenView": ".widgets.tokens",
     "Tool": ".chat.tools",
     "Worker": ".worker",
     "complete": ".shortcuts",
@@ -120,6 +122,7 @@ __all__ = [
     "Sweep",
     "SweepGrid",
     "Token",
+    "TokenView",
     "Tool",
     "Worker",
     "__version__",

@@ -18,7 +18,7 @@ const WIDGET_BUDGET_KB = { size: 30, zipped: 12 };
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 /** Widgets that a page loads when it first shows one: each is src/NAME.tsx, src/NAME/ and styles/NAME.css. */
-const WIDGET_PARTS = ["compare", "sweep"];
+const WIDGET_PARTS = ["compare", "sweep", "tokens"];
 
 const options = {
   entryNames: "[name]",

@@ -14,7 +14,7 @@ from ...protocol import COMMANDS
 from ...wire import Message, table
 from . import models, settings, talking
 
-PartName = Literal["highlight", "math", "compare", "sweep"]
+PartName = Literal["highlight", "math", "compare", "sweep", "tokens"]
 """Code that a page loads when it first needs it: colours for code, formulas, some widgets."""
 
 CONTROL_TARGET = "llama_widgets.control"

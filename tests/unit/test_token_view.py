@@ -1,0 +1,176 @@
+"""TokenView without a page: its messages, what it tells a view that comes late, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import llama_widgets as lw
+from llama_widgets import protocol as p
+from llama_widgets.engines.scripted import ScriptedEngine
+from llama_widgets.errors import EngineError
+from llama_widgets.tokens.stepping import tail
+from llama_widgets.widgets.messages.tokens import FROM_VIEW, TO_VIEW
+from llama_widgets.wire import decode
+from llama_widgets.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+GOLDEN = json.loads((Path(__file__).parent.parent / "golden" / "tokens.json").read_text(encoding="utf-8"))
+TABLES = {"from_view": FROM_VIEW, "to_view": TO_VIEW}
+
+
+@pytest.mark.parametrize(
+    ("way", "message"),
+    [pytest.param(way, each, id=f"{each['type']}-{each['request_id']}") for way in TABLES for each in GOLDEN[way]],
+)
+def test_golden_message_survives_the_way_in_and_out(way: str, message: dict[str, Any]) -> None:
+    assert decode(message, TABLES[way]).to_dict() == message
+
+
+@pytest.mark.parametrize("way", TABLES)
+def test_each_declared_type_has_a_golden_message(way: str) -> None:
+    assert {message["type"] for message in GOLDEN[way]} == set(TABLES[way])
+
+
+class Engine(ScriptedEngine):
+    """Fails where a text says so."""
+
+    def judge(self, command: p.Judge, *others: Any) -> p.JudgeDone:  # noqa: ANN401 - as the seam has it
+        if "fail" in command.text:
+            raise EngineError("The engine failed.", "Ask again.")
+        return super().judge(command, *others)
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., lw.TokenView]]:
+    made: list[Any] = []
+
+    def build(source: object, **arguments: Any) -> lw.TokenView:  # noqa: ANN401
+        worker = Worker(Engine, find=Path)
+        view = lw.TokenView(source, "a.gguf", worker=worker, **arguments)
+        made.extend((view, worker))
+        view.wait()
+        return view
+
+    yield build
+    for each in made:
+        each.close()
+
+
+def told(view: lw.TokenView, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Return the list to which all messages are added from now on."""
+    sent: list[dict[str, Any]] = []
+    assert view._publisher is not None
+    view._publisher.flush()
+    monkeypatch.setattr(view, "send", lambda content, _buffers=None: sent.append(content))
+    return sent
+
+
+def test_a_text_is_read_when_the_view_is_made(make: Callable[..., lw.TokenView]) -> None:
+    view = make("one two three")
+    (line,) = view.lines
+    assert (line.title, line.text, line.growing) == ("Text", "onetwothree", False)
+    assert not view.error
+    assert (view.busy, view.asked) == ([], "a")
+
+
+def test_a_view_that_comes_late_is_told_everything(
+    make: Callable[..., lw.TokenView], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = make("one two", tab="next")
+    sent = told(view, monkeypatch)
+    view.handle({"type": "hello", "request_id": "h"})
+    assert [message["type"] for message in sent if "type" in message] == ["line", "steps"]
+    assert sent[1]["texts"] == ["two"]
+    assert (sent[1]["temperature"], sent[1]["top_k"]) == (0.8, 40)
+
+
+def test_what_fails_is_told_and_the_rest_goes_on(make: Callable[..., lw.TokenView]) -> None:
+    view = make("this will fail")
+    assert view.error == {"code": "engine", "message": "The engine failed.", "hint": "Ask again."}
+    assert (view.busy, view.lines[0].growing) == ([], False)
+    view.begin("another text")
+    view.wait()
+    assert not view.error
+
+
+def test_steps_are_taken_and_taken_away(make: Callable[..., lw.TokenView], monkeypatch: pytest.MonkeyPatch) -> None:
+    view = make("one two", tab="next")
+    sent = told(view, monkeypatch)
+    for message in (
+        {"type": "take", "token": 0},
+        {"type": "draw", "temperature": 1, "top_k": 0, "top_p": 1, "min_p": 0},
+        {"type": "untake"},
+        {"type": "predict", "text": "three four"},
+    ):
+        view.handle({**message, "request_id": "r"})
+    view.wait()
+    view.handle({"type": "ping", "request_id": "r"})  # sends what is there
+    steps = [message for message in sent if message.get("type") == "steps"]
+    assert [[each["text"] for each in message["taken"]] for message in steps] == [["two"], ["two", "two"], ["two"], []]
+    assert steps[-1]["prompt"] == "three four"
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ({"type": "take", "token": 99}, "99 is not among"),
+        ({"type": "predict", "text": ""}, "nothing to go on from"),
+        ({"type": "branch", "line": "", "position": 7, "token": 1}, "no token 7"),
+        ({"type": "branch", "line": "", "position": 0, "token": 1}, "no alternative"),
+        ({"type": "branch", "line": "gone", "position": 0, "token": 1}, "no answer 'gone'"),
+        ({"type": "show_tab", "tab": "colours"}, "'tab'"),
+        ({"type": "draw", "temperature": -1, "top_k": 0, "top_p": 1, "min_p": 0}, "temperature"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_told_and_changes_nothing(
+    make: Callable[..., lw.TokenView], message: dict[str, Any], words: str
+) -> None:
+    view = make("one two", tab="next")
+    view.handle({**message, "request_id": "r"})
+    view.wait()
+    assert view.error is not None
+    assert words in view.error["message"]
+    assert len(view.lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "words"),
+    [
+        (3, {}, "not of int"),
+        ("a", {"warmth": 1}, "warmth"),
+        ("a", {"temperature": -1}, "temperature"),
+        ([{"role": "nobody"}], {}, "role"),
+    ],
+    ids=str,
+)
+def test_what_no_view_is_made_of(source: object, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(lw.errors.ParameterError, match=words):
+        lw.TokenView(source, "a.gguf", **options)
+
+
+def test_a_notebook_keeps_the_tokens_for_those_without_us(make: Callable[..., lw.TokenView]) -> None:
+    view = make("<b> two")
+    data = view._repr_mimebundle_()[0]
+    assert "&lt;b&gt;" in data["text/html"]
+    assert "<b> two" not in data["text/html"]
+    assert 'title="100.0%, rank 1"' in data["text/html"]
+    assert data["text/plain"] == "Text: <b>two"
+
+
+def test_the_tail_keeps_what_it_stands_for() -> None:
+    import numpy as np
+
+    known = np.sort(np.log(np.random.default_rng(1).dirichlet(np.full(5000, 0.2))))[::-1]
+    pairs = np.array(tail(known.tolist()))
+    assert pairs[:, 1].sum() == len(known)
+    for temperature in (0.5, 1, 2):
+        exact = np.exp(known / temperature).sum()
+        assert (pairs[:, 1] * np.exp(pairs[:, 0] / temperature)).sum() == pytest.approx(exact, rel=2e-3)
+    assert tail([]) == []
