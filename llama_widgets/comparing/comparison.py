@@ -6,16 +6,16 @@ import asyncio
 import json
 import random
 import threading
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from .. import protocol as p
-from ..chat import archive
 from ..chat.exporting import table, written
-from ..errors import BusyError, ConversationError, LlamaWidgetsError, NoModelError, ParameterError
+from ..errors import BusyError, LlamaWidgetsError, NoModelError, ParameterError
 from ..listeners import Listeners
 from ..requests import SLICE_S, new_id, wait
 from ..worker import shared
-from .rounds import Entry, Round, read_round
+from . import keeping
+from .rounds import Entry, Round
 from .sides import LETTERS, Side, read_sides
 
 if TYPE_CHECKING:
@@ -27,16 +27,7 @@ if TYPE_CHECKING:
     from ..chat.reply import Reply
     from ..worker import Worker
 
-FORMAT = "llama-widgets-comparison"
-VERSION = 1
-COLUMNS: dict[str, type] = {
-    "round": int,
-    **dict.fromkeys(("message", "place", "side", "model", "settings", "text", "stop_reason", "error", "vote"), str),
-    "won": float,
-    **dict.fromkeys(("prompt_tokens", "completion_tokens"), int),
-    **dict.fromkeys(("ttft_s", "decode_tps", "seconds"), float),
-}
-"""What the table of a comparison has."""
+T = TypeVar("T", bound="Comparison")
 
 Vote = int | Literal["tie"]
 
@@ -99,7 +90,7 @@ class Comparison:
 
     def __init__(
         self,
-        sides: object,
+        sides: object = (),
         *,
         model: object = None,
         blind: bool = False,
@@ -281,30 +272,19 @@ class Comparison:
         library : "pandas" or "polars", optional
             What makes it; by default pandas, or polars where pandas is not installed.
         """
-        return table([row for number in range(len(self.rounds)) for row in self._rows(number)], COLUMNS, library)
+        return table(keeping.rows(self), keeping.COLUMNS, library)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as plain data."""
         with self._mutex:
-            return {
-                "format": FORMAT,
-                "version": VERSION,
-                "blind": self.blind,
-                "follow": self.follow,
-                "seed": self.seed,
-                "sides": [
-                    {"name": side.name, "model": archive.shareable(side.model), "settings": side.settings}
-                    for side in self.sides
-                ],
-                "rounds": [asked.to_dict() for asked in self.rounds],
-            }
+            return keeping.write(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all of it to a file as JSON; raises ``ConversationError`` if that cannot be written."""
         written(json.dumps(self.to_dict(), ensure_ascii=False, indent=1), path)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, worker: Worker | None = None) -> Any:  # noqa: ANN401
+    def load(cls: type[T], path: str | os.PathLike[str], *, worker: Worker | None = None) -> T:  # noqa: PYI019
         """Return a comparison that was saved, to be looked at and gone on with.
 
         Raises
@@ -312,19 +292,7 @@ class Comparison:
         ConversationError
             If the file cannot be read, or is none.
         """
-        try:
-            data = json.loads(archive.load(path))
-            if data["format"] != FORMAT or data["version"] > VERSION:
-                raise ValueError(data["format"])
-            sides = [{"name": each["name"], "model": each["model"], **each["settings"]} for each in data["sides"]]
-            made = cls(sides, blind=data["blind"], follow=data["follow"], seed=data["seed"], worker=worker)
-            made.rounds = [read_round(each, len(sides)) for each in data["rounds"]]
-        except ConversationError:
-            raise
-        except (LlamaWidgetsError, LookupError, TypeError, ValueError, RecursionError) as error:
-            msg = f"{str(path)!r:.200} is no comparison that can be read."
-            raise ConversationError(msg, "Give a file that Comparison.save() has written.") from error
-        return made
+        return keeping.read(cls, path, worker)
 
     def watch(self, watcher: Callable[[Happened], object]) -> Callable[[], None]:
         """Call ``watcher`` with everything that happens; return a function that ends that. It must return soon."""
@@ -427,31 +395,3 @@ class Comparison:
                 name = f"Answer {LETTERS[place]}" if asked.hidden else self.sides[asked.order[place]].name
                 raise type(entry.failure)(f"{name}: {entry.failure.message}", entry.failure.hint)
         return [entry.reply for entry in entries if entry.reply is not None]
-
-    def _rows(self, number: int) -> list[dict[str, Any]]:
-        asked = self.rounds[number]
-        won = {None: None, "tie": 0.5}
-        vote = self.sides[asked.vote].name if isinstance(asked.vote, int) else asked.vote
-        rows = []
-        for place, index in enumerate(asked.order):
-            side, said = self.sides[index], asked.entries[index].to_dict()
-            known: dict[str, Any] = {
-                "side": side.name,
-                "model": side.model,
-                "settings": json.dumps(side.settings, ensure_ascii=False),
-                **(said["usage"] or {}),
-                **(said["timings"] or {}),
-                "seconds": said["seconds"],
-            }
-            row = {
-                **({} if asked.hidden else known),
-                **{key: said[key] or None for key in ("text", "stop_reason", "error")},
-                "text": said["text"],
-                "round": number,
-                "message": str(asked.message),
-                "place": LETTERS[place],
-                "vote": vote,
-                "won": float(asked.vote == index) if isinstance(asked.vote, int) else won[asked.vote],
-            }
-            rows.append({name: row.get(name) for name in COLUMNS})
-        return rows

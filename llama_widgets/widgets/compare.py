@@ -40,7 +40,7 @@ class Compare(Comparison, LlamaWidget):
 
     def __init__(
         self,
-        sides: object,
+        sides: object = (),
         *,
         model: object = None,
         blind: bool = False,

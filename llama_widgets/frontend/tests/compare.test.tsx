@@ -106,6 +106,10 @@ afterEach(() => {
   el.remove();
 });
 
+it("says who is asked before there is anything to read", () => {
+  expect([...el.querySelectorAll("li")].map(({ textContent }) => textContent)).toEqual(["cold", "warm"]);
+});
+
 it("asks once, shows the answers as they grow, and empties the box", async () => {
   const id = await ask();
   expect(model.last("ask")).toMatchObject({ text: "Why?" });
@@ -198,6 +202,7 @@ it("a message that is refused or that nobody could answer stands in the box", as
   const first = await ask();
   await receive({ type: "error", request_id: first, code: "busy", message: "cold is still answering.", hint: "Wait." });
   expect(box().value).toBe("Why?");
+  expect(document.activeElement).toBe(box());
   expect(el.querySelector("[role=alert]")?.textContent).toBe("cold is still answering. Wait.");
   const id = await ask();
   await receive(told(0, round([EMPTY, EMPTY]), { id, running: id }));

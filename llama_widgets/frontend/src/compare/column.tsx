@@ -47,7 +47,7 @@ export function Column({ session, number, place }: ColumnProps) {
       {ended && (
         <div class="lw-row lw-footer lw-muted lw-small">
           <span class="lw-grow">{footer(figures(answer))}</span>
-          <CopyButton text={answer.text} />
+          {answer.text && <CopyButton text={answer.text} />}
         </div>
       )}
     </div>
@@ -66,7 +66,7 @@ function Text({ answer, ended, session }: { answer: Answer; ended: boolean; sess
     // biome-ignore lint/a11y/useKeyWithClickEvents: takes the clicks of the buttons within, which have their keys
     // biome-ignore lint/a11y/noStaticElementInteractions: as above
     <div
-      class={ended ? "lw-markdown" : "lw-markdown lw-growing"}
+      class={answer.state === "generating" ? "lw-markdown lw-growing" : "lw-markdown"}
       dir="auto"
       ref={body}
       onClick={(event) => void onFenceClick(event, session.model)}

@@ -35,6 +35,11 @@ export function CompareView({ session }: { session: CompareSession }) {
     if (root.current?.contains(document.activeElement)) answers.current?.focus({ preventScroll: true });
   }, [asked]);
 
+  useEffect(() => {
+    // What was refused stands in the box again.
+    if (refused && answers.current === document.activeElement) root.current?.querySelector("textarea")?.focus();
+  }, [refused]);
+
   const vote = (which: Vote) => {
     session.judge(number, which);
     root.current?.querySelector("textarea")?.focus({ preventScroll: true });
@@ -81,7 +86,14 @@ export function CompareView({ session }: { session: CompareSession }) {
             {hasEnded(round) && <Votes round={round} enabled={votable} onVote={vote} />}
           </>
         ) : (
-          <p class="lw-empty lw-muted">Ask something: all sides answer, and you say which is better.</p>
+          <div class="lw-empty lw-muted">
+            Ask something: all sides answer, and you say which is better.
+            <ul>
+              {state.tally.map(({ side }) => (
+                <li key={side}>{side}</li>
+              ))}
+            </ul>
+          </div>
         )}
       </div>
       <Tally standings={state.tally} />
