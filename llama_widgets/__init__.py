@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .sweeping.sweep import Sweep, sweep
     from .tokens.judging import Judged, Judgement, judge
     from .tokens.predicting import Candidate, Prediction, predict
+    from .tokens.rendering import Rendered, Span, render
     from .tokens.vocabulary import Token, detokenize, tokenize
     from .widgets.compare import Compare
     from .widgets.download import DownloadProgress
@@ -65,8 +66,10 @@ _HOMES = {
     "ModelInfo": ".library.judge",
     "ModelSelector": ".widgets.selector",
     "Prediction": ".tokens.predicting",
+    "Rendered": ".tokens.rendering",
     "Replayed": ".chat.replaying",
     "Reply": ".chat.reply",
+    "Span": ".tokens.rendering",
     "Status": ".activity",
     "Sweep": ".sweeping.sweep",
     "SweepGrid": ".widgets.sweep",
@@ -90,6 +93,7 @@ _HOMES = {
     "models": ".library.local",
     "predict": ".tokens.predicting",
     "presets": ".chat.presets",
+    "render": ".tokens.rendering",
     "search": ".library.search",
     "status": ".shortcuts",
     "sweep": ".sweeping.sweep",
@@ -116,8 +120,10 @@ __all__ = [
     "ModelInfo",
     "ModelSelector",
     "Prediction",
+    "Rendered",
     "Replayed",
     "Reply",
+    "Span",
     "Status",
     "Sweep",
     "SweepGrid",
@@ -142,6 +148,7 @@ __all__ = [
     "models",
     "predict",
     "presets",
+    "render",
     "search",
     "status",
     "sweep",

@@ -207,17 +207,17 @@ def prompt(turns: Iterable[Turn], system: str | None) -> list[dict[str, Any]]:
     which many templates refuse: the two questions become one. What the model thought goes along, as some templates
     show it that while it calls tools; the others leave it out.
     """
-    messages = [message for _, message in _messages(turns)]
+    messages = [message for _, message in paired(turns)]
     return [{"role": "system", "content": system}, *messages] if system else messages
 
 
 def first_kept(turns: Iterable[Turn], dropped: int) -> str:
     """Return the id of the oldest turn that the model was still told, where so many messages were left out."""
-    kept = [turn for turn, message in _messages(turns) if message["role"] != "system"][dropped:]
+    kept = [turn for turn, message in paired(turns) if message["role"] != "system"][dropped:]
     return kept[0].id if dropped and kept else ""
 
 
-def _messages(turns: Iterable[Turn]) -> list[tuple[Turn, dict[str, Any]]]:
+def paired(turns: Iterable[Turn]) -> list[tuple[Turn, dict[str, Any]]]:
     """Return the messages for the template, each with the turn that it begins with."""
     messages: list[tuple[Turn, dict[str, Any]]] = []
     for turn in turns:

@@ -109,38 +109,41 @@ def detokenize(ids: Iterable[int], model: object = None, *, worker: Worker | Non
 
 
 def located(model: Model, tokens: Iterable[int], text: str | None = None) -> Tokens:
-    """Return tokens with their texts, and where these are in ``text``, or in all of theirs."""
+    """Return tokens with their texts, and where these are in ``text``, or in all of theirs.
+
+    Of what the tokeniser has added, that is nowhere: the token that begins a text, and spaces in front of words.
+    """
     from ..engines.pieces import pieces
 
     made = pieces(model, tokens)
-    joined = "".join(piece.text for piece in made)
-    # Some tokenisers put a space in front.
-    at = 0 if text is None or joined == text else -1 if joined == f" {text}" else None
-    rows = Tokens()
+    whole = "".join(piece.text for piece in made) if text is None else text
+    rows, at = Tokens(), 0
     for piece in made:
-        start = at
-        if at is not None:
-            at += len(piece.text)
+        there = next((each for each in (piece.text, piece.text.removeprefix(" ")) if whole.startswith(each, at)), None)
+        if there is None and piece.special:
+            there = ""
+        known = there is not None and at >= 0
+        start, at = at, at + len(there) if known and there is not None else -1
         rows.append(
             Token(
                 id=piece.token,
                 text=piece.text,
                 special=piece.special,
-                start=start if start is None else max(0, start),
-                end=at if at is None else max(0, at),
+                start=start if known else None,
+                end=at if known else None,
                 bytes=piece.data,
             )
         )
     return rows
 
 
-def vocabulary(model: object, worker: Worker | None) -> Model:
-    """Return what tokenises and renders for ``model``, or for the one in memory."""
+def vocabulary(model: object, worker: Worker | None, chat_template: str | None = None) -> Model:
+    """Return what tokenises and renders for ``model``, or for the one in memory as it was loaded."""
     from ..engines.vocabulary import vocabulary as read
 
     asked, named = worker or shared(), model_text(model)
-    if named and not asked.is_loaded(named):
-        return read(local.find(named))
+    if named and (chat_template is not None or not asked.is_loaded(named)):
+        return read(local.find(named), chat_template)
     if (loaded := asked.loaded) is None:
         msg = "No model is loaded."
         raise NoModelError(msg, "Load one first, or name one: lw.tokenize(text, lw.models()[0]).")

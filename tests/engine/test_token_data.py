@@ -223,3 +223,98 @@ def test_it_can_be_stopped_and_the_worker_goes_on(worker: Worker) -> None:
     assert done.cancelled
     assert 0 < len(done.tokens) < 300
     assert [type(event) for event in ends].count(p.JudgeDone) == 1
+
+
+# What a model is told
+
+TALK = [
+    {"role": "system", "content": "Be terse."},
+    {"role": "user", "content": "Why is the sky blue? 😀"},
+    {"role": "assistant", "content": "Rayleigh."},
+    {"role": "user", "content": "  And red?  "},
+]
+
+
+def shown(rendered: lw.Rendered) -> list[tuple[str, str, str]]:
+    return [(span.role, span.state, rendered.text[span.start : span.end]) for span in rendered.spans]
+
+
+def test_messages_are_rendered_as_the_model_is_told_them(demo_model: Path, worker: Worker) -> None:
+    rendered = lw.render(TALK, demo_model, worker=worker)
+
+    assert shown(rendered) == [
+        ("system", "system", "<|im_start|>system\nBe terse.<|im_end|>\n"),
+        ("user", "kept", "<|im_start|>user\nWhy is the sky blue? 😀<|im_end|>\n"),
+        ("assistant", "kept", "<|im_start|>assistant\nRayleigh.<|im_end|>\n"),
+        ("user", "new", "<|im_start|>user\n  And red?  <|im_end|>\n"),
+        ("template", "template", "<|im_start|>assistant\n"),
+    ]
+    contents = [rendered.text[span.content_start : span.content_end] for span in rendered.spans]
+    assert contents == [*(message["content"] for message in TALK), ""]
+    assert [span.message for span in rendered.spans] == [0, 1, 2, 3, None]
+    assert [rendered.tokens_of(span)[0].text for span in rendered.spans] == ["<|im_start|>"] * 5
+    assert sum(span.tokens for span in rendered.spans) == len(rendered.tokens)
+    assert rendered.tokens == lw.tokenize(rendered.text, demo_model)
+    asked = worker.run(p.Predict(request_id="p", messages=TALK))
+    assert isinstance(asked, p.PredictDone)
+    assert asked.n_tokens == len(rendered.tokens)
+    assert (rendered.n_ctx, rendered.free) == (1024, 1024 - asked.n_tokens)
+
+
+def test_what_the_template_says_by_itself_is_nobodys(demo_model: Path, idle: Worker) -> None:
+    first, *others = shown(lw.render(TALK[1:2], demo_model, worker=idle))
+    assert first[:2] == ("template", "template")
+    assert "SmolLM" in first[2]
+    assert [role for role, _, _ in others] == ["user", "template"]
+    assert not idle.loaded
+
+
+def test_the_context_of_a_conversation(demo_model: Path, worker: Worker) -> None:
+    said = [{"role": role, "content": f"{role} {index} " * 12} for index in range(4) for role in ("user", "assistant")]
+    messages = [*said, {"role": "user", "content": "And now?"}]
+    chat = lw.Chat(demo_model, system="Be terse.", messages=messages, worker=worker, temperature=0, max_tokens=4)
+    rendered = lw.render(chat, n_ctx=256)
+
+    states = [span.state for span in rendered.spans]
+    assert states[0] == "system"
+    assert states == sorted(states, key=["system", "dropped", "kept", "new", "template"].index)
+    assert 0 < rendered.dropped < 8
+    ids = [turn["id"] for turn in chat.messages]
+    assert [span.turn for span in rendered.spans] == ["", *ids, ""]
+    assert all(span.tokens > 0 for span in rendered.spans)
+    assert all(span.start == span.end for span in rendered.spans if span.state == "dropped")
+    assert sum(span.tokens for span in rendered.spans if span.state != "dropped") == len(rendered.tokens)
+
+    reply = chat.regenerate()
+    whole = lw.render(chat)
+    assert whole.dropped == 0
+    assert shown(whole)[-1] == ("assistant", "new", f"<|im_start|>assistant\n{reply.text}")
+    assert whole.spans[-1].turn == chat.messages[-1]["id"]
+    assert len(whole.tokens) >= reply.usage.prompt_tokens + reply.usage.completion_tokens - 1
+    assert whole.n_ctx == 1024
+
+
+def test_what_is_rendered_is_a_table(demo_model: Path) -> None:
+    rendered = lw.render(TALK, demo_model)
+    table = rendered.to_dataframe()
+    assert "".join(table["text"]) == rendered.text
+    assert table.query("role == 'user' and message == 3 and not special")["text"].sum() == "user\n  And red?  \n"
+    assert rendered.spans.to_dataframe("polars")["tokens"].sum() == len(table)
+
+
+@pytest.mark.parametrize("source", ["a text", [], [{"role": "nobody", "content": "a"}], 5], ids=str)
+def test_what_cannot_be_rendered(demo_model: Path, source: object) -> None:
+    with pytest.raises(ParameterError) as error:
+        lw.render(source, demo_model)  # type: ignore[arg-type]
+    assert error.value.hint
+
+
+def test_a_tokeniser_that_adds_spaces_and_a_beginning(demo_model: Path) -> None:
+    if not VOCABULARIES.is_dir():
+        pytest.skip("`python3 -m tests engine` fetches the vocabularies from the source of llama-cpp-python")
+    rendered = lw.render(TALK[:2], VOCABULARIES / "ggml-vocab-llama-spm.gguf")
+    assert (rendered.tokens[0].text, rendered.tokens[0].start, rendered.tokens[0].end) == ("<s>", 0, 0)
+    texts = [rendered.text[token.start : token.end] for token in rendered.tokens]
+    assert "".join(texts) == rendered.text
+    assert sum(span.tokens for span in rendered.spans) == len(rendered.tokens)
+    assert lw.render(TALK[:2], demo_model).text != rendered.text

@@ -146,7 +146,12 @@ class ChatTemplate:
         return hashlib.sha256("".join(texts).encode()).hexdigest()
 
     def render(
-        self, messages: Sequence[object], thinking: bool | Literal["auto"], tools: Sequence[dict[str, Any]] = ()
+        self,
+        messages: Sequence[object],
+        thinking: bool | Literal["auto"],
+        tools: Sequence[dict[str, Any]] = (),
+        *,
+        answers: bool = True,
     ) -> str:
         """Return the prompt for ``messages``, up to where the assistant begins to speak.
 
@@ -159,6 +164,8 @@ class ChatTemplate:
             Whether the model shall think first; "auto" is what the template does by itself.
         tools : sequence of dict
             The tools there are to call.
+        answers : bool
+            Whether the assistant begins to speak in the end, where the template makes a difference.
 
         Raises
         ------
@@ -174,7 +181,8 @@ class ChatTemplate:
             raise ParameterError(msg, "Write something first.")
         check_tools(tools)
         dialect = self._with_tools if tools else self._main
-        switches = {name: thinking for name in _SWITCHES if name in dialect.variables and thinking != "auto"}
+        switches: dict[str, Any] = {} if answers else {"add_generation_prompt": False}
+        switches |= {name: thinking for name in _SWITCHES if name in dialect.variables and thinking != "auto"}
         try:
             prompt = dialect.render(turns, tools, switches)
         except Exception as error:
