@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from . import errors
     from .activity import Status
+    from .chat.classrooms import Classroom, classroom
     from .chat.conversation import Chat
     from .chat.presets import presets
     from .chat.replaying import Replayed
@@ -50,6 +51,7 @@ _HOMES = {
     "Candidate": ".tokens.predicting",
     "Chat": ".chat.conversation",
     "ChatPanel": ".widgets.panel",
+    "Classroom": ".chat.classrooms",
     "Compare": ".widgets.compare",
     "Comparison": ".comparing.comparison",
     "DownloadProgress": ".widgets.download",
@@ -77,6 +79,7 @@ _HOMES = {
     "TokenView": ".widgets.tokens",
     "Tool": ".chat.tools",
     "Worker": ".worker",
+    "classroom": ".chat.classrooms",
     "complete": ".shortcuts",
     "count_tokens": ".shortcuts",
     "delete": ".library.house",
@@ -104,6 +107,7 @@ __all__ = [
     "Candidate",
     "Chat",
     "ChatPanel",
+    "Classroom",
     "Compare",
     "Comparison",
     "DownloadProgress",
@@ -132,6 +136,7 @@ __all__ = [
     "Tool",
     "Worker",
     "__version__",
+    "classroom",
     "complete",
     "count_tokens",
     "delete",

@@ -8,6 +8,7 @@ what to do about it. Where Python has a class for the same thing, the error is t
     LlamaWidgetsError
     ├── ProtocolError (ValueError)          a message that is not of the protocol
     ├── ParameterError (ValueError)         an option or argument of the wrong type or out of range
+    │   ├── LockedError                     a setting that is locked for a class
     │   ├── GrammarError                    a grammar or a JSON schema that no answer can be held to
     │   ├── FillError                       what was to be put into a message cannot be
     │   └── SweepError                      a sweep of no runs or far too many, or a file that holds none
@@ -82,6 +83,18 @@ class ParameterError(LlamaWidgetsError, ValueError):
     """An option or argument has the wrong type or is out of range."""
 
     code = "parameter"
+
+
+class LockedError(ParameterError):
+    """A setting is locked for a class; nothing was changed."""
+
+    code = "locked"
+
+    @classmethod
+    def of(cls, name: str, where: str) -> LockedError:
+        """Return the error for a setting that was locked by somebody."""
+        msg = f"{name!r} is set for this class and cannot be changed."
+        return cls(msg, f"It was locked by {where}.")
 
 
 class GrammarError(ParameterError):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from . import protocol as p
+from .chat.classrooms import current
 from .chat.provenance import run_noting, seeded
 from .chat.reply import Reply
-from .chat.settings import Settings
 from .errors import GenerationError, ParameterError
 from .library.references import model_text
 from .options import LoadOptions
@@ -70,14 +71,20 @@ def complete(
     if wrong := [text for text in cast("list[object]", [prompt, suffix or ""]) if not isinstance(text, str)]:
         msg = f"A prompt must be text, not {type(wrong[0]).__name__}."
         raise ParameterError(msg, "For example lw.complete('one, two, three,').")
-    settings = Settings().changed(options)
-    if settings != (only := Settings(options=settings.options, schema=settings.schema)):
+    room = current()
+    settings = room.settings.changed(options)
+    if settings != (only := replace(room.settings, options=settings.options, schema=settings.schema)):
         changed = next(name for name in options if getattr(settings, name) != getattr(only, name))
         msg = f"{changed!r} is an option of a conversation."
         raise ParameterError(msg, "Ask a Chat, or leave it out.")
-    named = model_text(model) or None
+    named = room.check_model(room.model if model is None else model) or None
     command = p.GenerateCompletion(
-        request_id=new_id(), prompt=prompt, suffix=suffix, options=seeded(settings.options), model=named
+        request_id=new_id(),
+        prompt=prompt,
+        suffix=suffix,
+        options=seeded(settings.options),
+        model=named,
+        load=room.load if named else None,
     )
     done, made = run_noting(worker or shared(), command)
     return Reply(

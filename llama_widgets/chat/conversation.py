@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .. import protocol as p
 from ..errors import NoModelError, ParameterError
-from ..library.references import model_text
 from ..options import LoadOptions
 from ..requests import new_id
 from ..wire import build
@@ -16,11 +15,11 @@ from . import archive, plans
 from .answer import Answer
 from .asking import Asking
 from .branches import Branches
+from .classrooms import current
 from .exporting import Exporting
 from .presets import Presets, settings_of, system_text
 from .record import Record
 from .rounds import Rounds
-from .settings import Settings
 from .turns import read_turns
 
 if TYPE_CHECKING:
@@ -73,6 +72,8 @@ class Chat(Asking, Branches, Exporting, Presets):
     ----------
     settings : Settings
         What the next question is asked with; ``configure`` changes it.
+    classroom : Classroom
+        What it began with, and what of that is locked.
 
     Examples
     --------
@@ -91,11 +92,12 @@ class Chat(Asking, Branches, Exporting, Presets):
         **options: Any,  # noqa: ANN401 - checked by Settings
     ) -> None:
         self._own_worker = worker
-        self._load_options: LoadOptions | None = None
-        self._model = ""
-        self.model = model
-        self.system = system
-        self.settings = Settings().changed(options)
+        self.classroom = room = current()
+        self._load_options: LoadOptions | None = room.load
+        self._model = room.model
+        self.model = room.model if model is None else model
+        self.system = room.system if system is None else system
+        self.settings = room.settings.changed(options)
         self._record = Record(read_turns(messages))
         self._rounds = Rounds(self._record)
         self._open_store(store)
@@ -121,7 +123,7 @@ class Chat(Asking, Branches, Exporting, Presets):
 
     @model.setter
     def model(self, model: object) -> None:
-        name = model_text(model)
+        name = self.classroom.check_model(model)
         if self._load_options is not None:
             self._load_options = self.load_options_for(name)
         self._model = name
@@ -133,7 +135,9 @@ class Chat(Asking, Branches, Exporting, Presets):
 
     @system.setter
     def system(self, system: object) -> None:
-        self._system = system_text(system)
+        text = system_text(system)
+        self.classroom.keep("system", text)
+        self._system = text
 
     @property
     def options(self) -> GenerationOptions:
@@ -150,7 +154,8 @@ class Chat(Asking, Branches, Exporting, Presets):
 
     @load_options.setter
     def load_options(self, options: LoadOptions | Mapping[str, Any] | None) -> None:
-        self._load_options = options if isinstance(options, (LoadOptions, type(None))) else _load_options(options)
+        made = options if isinstance(options, (LoadOptions, type(None))) else _load_options(options)
+        self._load_options = self.classroom.check_load(made)
 
     def load_options_for(self, model: str) -> LoadOptions:
         """Return what a model would be loaded with, if it were that of this conversation."""
@@ -297,7 +302,7 @@ class Chat(Asking, Branches, Exporting, Presets):
         ModelError
             If it cannot be loaded.
         """
-        checked = _load_options(options) if options else self.load_options
+        checked = self.classroom.check_load(_load_options(options)) if options else self.load_options
         command = p.LoadModel(request_id=new_id(), model=self._named_model(), options=checked or LoadOptions())
         end = cast("p.ModelLoaded", self.worker.run(command))
         if not end.cancelled:

@@ -12,6 +12,7 @@ from ..protocol import Info
 from . import archive, transcript
 from .answer import reply_of
 from .changes import CONTENT
+from .classrooms import current
 from .store import Store
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ class Exporting:
 
     def _restore(self, saved: Saved, **given: Any) -> None:  # noqa: ANN401
         """Go on with what was kept, with the settings that were then, except those that are ``given``."""
-        kept = {"model": saved.model, "system": saved.system, **saved.settings}
+        kept = current().free({"model": saved.model, "system": saved.system, **saved.settings})
         given["stop"] = given.get("stop", given.get("stop_strings"))
         options = {name: value for name, value in kept.items() if given.get(name) is None}
         self.model = options.pop("model", None) or self.model

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
-from ..errors import ParameterError
+from ..errors import LockedError, ParameterError
 from ..options import GenerationOptions
 from ..wire import build, known, param
 from .tools import Tool
@@ -55,15 +55,27 @@ class Settings(AnswerOptions):
         How the answer is made.
     schema : dict, type or None
         What ``json_schema`` was given as: a JSON schema, or the pydantic model that the answer becomes.
+    locked : dict of str to str
+        What cannot be changed, each with where that was said.
     """
 
     tools: tuple[Tool, ...] = ()
     confirm: Confirm | None = None
     options: GenerationOptions = field(default_factory=GenerationOptions)
     schema: Any = None
+    locked: Mapping[str, str] = field(default_factory=dict)
+
+    def value(self, name: str) -> Any:  # noqa: ANN401 - an option of any type
+        """Return the value of one of ``NAMES`` as it was given."""
+        if name == "json_schema":
+            return self.schema
+        return getattr(self.options if hasattr(self.options, name) else self, name)
 
     def changed(self, changes: Mapping[str, Any]) -> Settings:
-        """Return these settings with some of them changed; raises ``ParameterError`` for what cannot be."""
+        """Return these settings with some of them changed; raises ``ParameterError`` for what cannot be.
+
+        A ``LockedError``, which is one, is raised for what is locked at another value.
+        """
         if unknown := [name for name in changes if name not in NAMES]:
             msg = f"{unknown[0]!r} is not an option of a question."
             raise ParameterError(msg, known(unknown[0], NAMES))
@@ -79,7 +91,11 @@ class Settings(AnswerOptions):
             own["schema"], made["json_schema"] = _schema(changes["json_schema"])
         options = _checked(GenerationOptions, made)
         own["options"] = replace(self.options, **{name: getattr(options, name) for name in made})
-        return replace(self, **own)
+        settings = replace(self, **own)
+        for name in changes:
+            if name in self.locked and settings.value(name) != self.value(name):
+                raise LockedError.of(name, self.locked[name])
+        return settings
 
 
 _ANSWER = tuple(f.name for f in fields(AnswerOptions))

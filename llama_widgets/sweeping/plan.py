@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
+from ..chat.classrooms import current
 from ..chat.presets import system_text
-from ..chat.settings import Settings
 from ..errors import SweepError
 from .cases import Case, Cases, plain
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from ..chat.settings import Settings
     from ..worker import Worker
 
 LIMIT = 10_000
@@ -125,8 +126,9 @@ class Plan:
     def settings(self, params: Mapping[str, Any], seed: int) -> Settings:
         """Return what a run is asked with; raises ``ParameterError`` for what cannot be."""
         changes = {**self.options, **params, "seed": seed, "json_schema": self.schema}
-        changes.pop("system", None)
-        settings = Settings().changed(changes)
+        room = current()
+        room.keep("system", changes.pop("system", self.system))
+        settings = room.settings.changed(changes)
         top = settings.options.top_logprobs or 0  # those of the tokens themselves tell how sure the model was
         return replace(settings, options=replace(settings.options, top_logprobs=top))
 
@@ -208,7 +210,7 @@ def make(
         models=named,
         params=list(combinations),
         seeds=list(drawn),
-        system=system_text(system),
+        system=current().system if system is None else system_text(system),
         options=dict(options),
         schema=schema,
     )
@@ -263,9 +265,10 @@ def _seeds(seeds: object) -> list[int] | range:
 
 
 def _models(models: object, worker: Worker) -> list[str]:
-    from ..library.references import model_text
-
+    room = current()
     if models is None:
+        if room.model:
+            return [room.model]
         loaded = worker.loaded
         if loaded is None:
             from ..errors import NoModelError
@@ -274,7 +277,7 @@ def _models(models: object, worker: Worker) -> list[str]:
             raise NoModelError(msg, "Give models=..., such as lw.models()[0].")
         return [loaded.model]
     several = isinstance(models, Iterable) and not isinstance(models, str) and not hasattr(models, "__fspath__")
-    named: list[str] = _distinct(model_text(model) for model in (models if several else [models]))  # type: ignore[attr-defined] # just looked at
+    named: list[str] = _distinct(room.check_model(model) for model in (models if several else [models]))  # type: ignore[attr-defined] # just looked at
     for name in named:
         worker.find(name)  # raises now what would fail later
     return named

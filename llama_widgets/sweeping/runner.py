@@ -14,9 +14,11 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, cast
 
 from .. import protocol as p
+from ..chat.classrooms import current
 from ..chat.reply import Reply
 from ..errors import ClosedError, LlamaWidgetsError, from_code
 from ..library import fingerprint
+from ..options import LoadOptions
 from ..requests import SLICE_S, new_id
 
 if TYPE_CHECKING:
@@ -152,7 +154,9 @@ class Runner(threading.Thread):
         """Load the model if it is not there, and return the hash of its file."""
         if not self._worker.is_loaded(model):
             self._loading = new_id()
-            loaded = self._worker.run(p.LoadModel(request_id=self._loading, model=model))
+            loaded = self._worker.run(
+                p.LoadModel(request_id=self._loading, model=model, options=current().load or LoadOptions())
+            )
             self.stopping = self.stopping or getattr(loaded, "cancelled", False)
         return fingerprint.of(str(self._worker.find(model))) or None
 

@@ -12,10 +12,14 @@ import typing
 from dataclasses import MISSING, Field, fields
 from typing import Any
 
+from ..chat.classrooms import SET
 from ..chat.docstrings import attributes
 from ..chat.settings import AnswerOptions
 from ..options import GenerationOptions, LoadOptions
-from .traits import TRAITS, AnswerTraits
+from .traits import OPTIONS, TRAITS, AnswerTraits, travelling
+
+if typing.TYPE_CHECKING:
+    from ..chat.classrooms import Classroom
 
 _GROUPS: dict[str, tuple[str, ...]] = {
     "": ("system", "temperature", "max_tokens", "thinking", "seed", "n_ctx"),
@@ -54,6 +58,19 @@ def groups() -> list[dict[str, Any]]:
         {"title": title, "settings": [_system() if name == "system" else _setting(*declared[name]) for name in names]}
         for title, names in _GROUPS.items()
     ]
+
+
+def groups_of(room: Classroom) -> list[dict[str, Any]]:
+    """Return the settings as a class has them: with its defaults, and in ``locked`` why one cannot be changed."""
+    return [{**group, "settings": [_in_class(setting, room) for setting in group["settings"]]} for group in groups()]
+
+
+def _in_class(setting: dict[str, Any], room: Classroom) -> dict[str, Any]:
+    name = OPTIONS.get(setting["name"], setting["name"])
+    if name not in room.given:
+        return setting
+    locked = {"locked": SET} if name in room.locked else {}
+    return {**setting, "default": travelling(room.value(name)), **locked}
 
 
 def _system() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from ..chat import presets
 from ..errors import LlamaWidgetsError, ParameterError
 from ..requests import error_event
 from .base import LlamaWidget, aside
-from .described import groups
+from .described import groups_of
 from .messages.settings import Configured, PresetFile, SettingsShown
 from .traits import SETTINGS, TRAITS, AnswerTraits
 
@@ -48,7 +48,7 @@ class Drawer(AnswerTraits, presets.Presets, LlamaWidget):
         super().set_state(sync_data)
 
     def _on_show_settings(self, message: ShowSettings) -> None:
-        self._aside(message, lambda: None, groups=groups())
+        self._aside(message, lambda: None, groups=groups_of(self._chat.classroom))
 
     def _on_configure(self, message: Configure) -> None:
         try:

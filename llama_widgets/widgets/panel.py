@@ -133,7 +133,7 @@ class ChatPanel(Asking, Branches, Drawer, Keeping):
         self._asked = ""  # the request id of the last question
         self._said: list[str] = []  # what there was to say beside its answer
         self._draw_state = Coalesced(self._show_state)
-        super().__init__(**traits, model=self._chat.model, system=system)
+        super().__init__(**traits, model=self._chat.model, system=self._chat.system)
         selector = ModelSelector(self._chat.model, worker=worker)
         selector.load_with(self._chat.load_options_for)
         selector.on_load(self._adopt)

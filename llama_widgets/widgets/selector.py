@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import traitlets
 
 from .. import protocol as p
+from ..chat.classrooms import SET, current
 from ..errors import ParameterError
 from ..library import downloads, local
 from ..library.references import model_text, parse
@@ -31,7 +32,7 @@ class ModelName(traitlets.Unicode):  # type: ignore[type-arg]
 
     def validate(self, obj: Any, value: Any) -> str:  # noqa: ANN401 - as traitlets declares it
         """Return the name."""
-        return str(super().validate(obj, model_text(value)))
+        return str(super().validate(obj, current().check_model(value)))
 
 
 class ModelSelector(Browsing):
@@ -58,6 +59,8 @@ class ModelSelector(Browsing):
         The load that is under way: ``request_id``, ``name``, ``done`` of ``total``.
     notices : list of str
         What the load of the model in memory warned of.
+    locked : str
+        Why no other model can be chosen, where the model is set for a class.
     """
 
     _arguments = frozenset({"value", "folder", "worker"})
@@ -70,6 +73,7 @@ class ModelSelector(Browsing):
         default_value=None, allow_none=True, read_only=True, help="The load that is under way."
     ).tag(sync=True)
     notices = traitlets.List(traitlets.Unicode(), read_only=True, help="What the load warned of.").tag(sync=True)
+    locked = traitlets.Unicode("", read_only=True, help="Why no other model can be chosen.").tag(sync=True)
 
     def __init__(
         self,
@@ -79,7 +83,10 @@ class ModelSelector(Browsing):
         worker: Worker | None = None,
         **traits: Any,  # noqa: ANN401 - checked by the base
     ) -> None:
-        super().__init__(value=value, folder=_folder_text(folder), **traits)
+        room = current()
+        super().__init__(value=room.model if value is None else value, folder=_folder_text(folder), **traits)
+        if "model" in room.locked:
+            self.show(locked=f"The model: {SET[0].lower()}{SET[1:]}")
         self._own_worker = worker
         self._load_callbacks: list[Callable[[str], None]] = []
         self._options_of: Callable[[str], LoadOptions] = lambda _: LoadOptions()

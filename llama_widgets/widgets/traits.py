@@ -10,7 +10,7 @@ import traitlets
 from ..chat.presets import system_text
 from ..chat.settings import NAMES, Settings
 from ..chat.turns import plain_copy
-from ..errors import ParameterError
+from ..errors import LockedError, ParameterError
 from ..options import LoadOptions
 from ..wire import build, known
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from ..chat.conversation import Chat
 
 _DEFAULTS = Settings()
-_OPTIONS = {"stop_strings" if name == "stop" else name: name for name in NAMES if name != "response_prefix"}
+OPTIONS = {"stop_strings" if name == "stop" else name: name for name in NAMES if name != "response_prefix"}
 """The traits, each with the option that it sets. ``stop`` is what panels do."""
 
-SETTINGS = ("system", "n_ctx", *_OPTIONS)
+SETTINGS = ("system", "n_ctx", *OPTIONS)
 """All traits of this kind."""
 
-TRAITS = {option: trait for trait, option in _OPTIONS.items()}
+TRAITS = {option: trait for trait, option in OPTIONS.items()}
 """The traits by the option that each sets."""
 
 _OBJECTS = ("tools", "confirm")
@@ -37,14 +37,11 @@ class _RefusedError(ParameterError, traitlets.TraitError):
     """Also the error of traitlets, which takes back what was held (``hold_trait_notifications``) for no other."""
 
 
-def value_of(settings: Settings, option: str) -> Any:  # noqa: ANN401 - an option of any type
-    """Return the value of an option as it was given."""
-    if option == "json_schema":
-        return settings.schema
-    return getattr(settings.options, option) if hasattr(settings.options, option) else getattr(settings, option)
+class _KeptError(LockedError, traitlets.TraitError):
+    """The same, of what is locked."""
 
 
-def _travelling(value: Any, _widget: object) -> Any:  # noqa: ANN401 - an option of any type
+def travelling(value: Any, _widget: object = None) -> Any:  # noqa: ANN401 - an option of any type
     """Return a trait's value as JSON; a pydantic model is its schema."""
     schema = getattr(value, "model_json_schema", None)
     return plain_copy(schema() if schema else value)
@@ -57,13 +54,14 @@ class _Checked(traitlets.TraitType[Any, Any]):
     """
 
     def default(self, obj: Any = None) -> Any:  # noqa: ANN401 - as traitlets declares it
-        """Return a default of one's own: some are lists."""
-        return copy(super().default(obj))
+        """Return what the conversation begins with, as one's own: some are lists."""
+        name = OPTIONS.get(str(self.name), str(self.name))
+        return copy(super().default(obj) if obj is None else obj._chat.classroom.value(name))  # noqa: SLF001 - of AnswerTraits
 
 
 def _option(option: str, home: str = "GenerationOptions") -> _Checked:
-    trait = _Checked(value_of(_DEFAULTS, option), help=f"As {option} of {home}.")
-    return trait if option in _OBJECTS else trait.tag(sync=True, to_json=_travelling)
+    trait = _Checked(_DEFAULTS.value(option), help=f"As {option} of {home}.")
+    return trait if option in _OBJECTS else trait.tag(sync=True, to_json=travelling)
 
 
 class AnswerTraits(traitlets.HasTraits):
@@ -144,19 +142,20 @@ class AnswerTraits(traitlets.HasTraits):
             return system_text(value)
         if name == "n_ctx":
             return build(LoadOptions, {name: value}, where="the load options", error=ParameterError).n_ctx
-        if name not in _OPTIONS:
+        if name not in OPTIONS:
             msg = f"{name!r} is not a setting."
             raise ParameterError(msg, known(name, SETTINGS))
-        option = _OPTIONS[name]
-        return value_of(self._chat.settings.changed({option: value}), option)
+        option = OPTIONS[name]
+        return self._chat.settings.changed({option: value}).value(option)
 
     @traitlets.validate(*SETTINGS)
     def _check_trait(self, proposal: Any) -> Any:  # noqa: ANN401 - a traitlets Bunch
         try:
             return self._check(proposal.trait.name, proposal.value)
         except ParameterError as error:
-            raise _RefusedError(error.message, error.hint) from error
+            kind = _KeptError if isinstance(error, LockedError) else _RefusedError
+            raise kind(error.message, error.hint) from error
 
-    @traitlets.observe("system", *_OPTIONS)
+    @traitlets.observe("system", *OPTIONS)
     def _set_option(self, change: Any) -> None:  # noqa: ANN401 - a traitlets Bunch
-        self._chat.configure(**{_OPTIONS.get(change.name, change.name): change.new})
+        self._chat.configure(**{OPTIONS.get(change.name, change.name): change.new})

@@ -166,6 +166,8 @@ const setting = open({
   /** Of a slider, where there is one. */
   step: or<number | undefined>(number(0), undefined),
   options: or<unknown[] | undefined>(list(anything), undefined),
+  /** Why it cannot be changed. */
+  locked: or<string | undefined>(text, undefined),
   /** Whether nothing is a value too. */
   empty: or<boolean | undefined>(flag, undefined),
 });
@@ -288,6 +290,8 @@ export type SelectorTraits = {
   fits: Record<string, Fit>;
   free: number;
   leftovers: { count?: number; size?: number };
+  /** Why no other model can be chosen. */
+  locked: string;
 };
 
 export type DownloadTraits = { downloads: Download[] };

@@ -34,6 +34,7 @@ const TRAITS: SelectorTraits = {
   fits: {},
   free: 0,
   leftovers: {},
+  locked: "",
 };
 
 let model: MockModel<SelectorTraits>;
@@ -296,6 +297,17 @@ it("has ids that no other selector of the page has", async () => {
   const ids = [...el.querySelectorAll("[id]")].map(({ id }) => id);
   expect(ids.length).toBe(6);
   expect(new Set(ids).size).toBe(6);
+});
+
+it("offers only the model that is set for a class, and says so", async () => {
+  await draw({ value: SMOL.model, locked: "The model: set for this class." });
+  expect(box().disabled).toBe(true);
+  expect(box().value).toContain("SmolLM2");
+  expect(el.querySelector('[role="note"]')?.textContent).toBe("The model: set for this class.");
+  expect(rows()).toHaveLength(1);
+  expect(button("Hub")).toBeUndefined();
+  button("Load")?.click();
+  expect(sent()).toContainEqual({ type: "load_model", model: SMOL.model });
 });
 
 it("leaves nothing behind when it is removed", async () => {

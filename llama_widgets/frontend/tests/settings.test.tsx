@@ -15,6 +15,7 @@ const setting = (name: string, label: string, more: Partial<Setting> = {}): Sett
   step: undefined,
   options: undefined,
   empty: undefined,
+  locked: undefined,
   ...more,
 });
 const TEMPERATURE = setting("temperature", "Temperature", { default: 0.8, low: 0, high: 5, step: 0.05 });
@@ -147,6 +148,18 @@ describe("the drawer", () => {
     await click("Settings");
     expect(named("Temperature")).toBeFalsy();
     expect(button("Settings").getAttribute("aria-expanded")).toBe("false");
+  });
+
+  it("shows what is set for a class, and that it cannot be changed", async () => {
+    const settings = [{ ...TEMPERATURE, default: 0.3, locked: "Set for this class." }, MAX];
+    const groups = JSON.parse(JSON.stringify([{ title: "", settings }]));
+    await receive({ type: "settings", request_id: "x", presets: [], groups });
+    model.change({ temperature: 0.3 });
+    await settled();
+    expect(named("Temperature").disabled).toBe(true);
+    expect(el.querySelector<HTMLInputElement>('input[type="range"]')?.disabled).toBe(true);
+    expect(said(named("Temperature"))).toContain("Set for this class.");
+    expect(named("Max tokens").disabled).toBe(false);
   });
 
   it("sets a value, which is shown when the kernel has it, marked, and can be reset", async () => {

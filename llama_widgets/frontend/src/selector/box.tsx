@@ -6,6 +6,7 @@ interface ModelBoxProps {
   grid: string;
   /** The id of the row that the arrow keys are at. */
   active: string | undefined;
+  disabled: boolean;
   text: string;
   placeholder: string;
   onType: (text: string) => void;
@@ -16,7 +17,17 @@ interface ModelBoxProps {
   onEscape: (() => void) | undefined;
 }
 
-export function ModelBox({ grid, active, text, placeholder, onType, onMove, onEnter, onEscape }: ModelBoxProps) {
+export function ModelBox({
+  grid,
+  active,
+  disabled,
+  text,
+  placeholder,
+  onType,
+  onMove,
+  onEnter,
+  onEscape,
+}: ModelBoxProps) {
   const box = useRef<HTMLInputElement>(null);
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.isComposing) return;
@@ -44,6 +55,7 @@ export function ModelBox({ grid, active, text, placeholder, onType, onMove, onEn
       aria-autocomplete="list"
       {...(active ? { "aria-activedescendant": active } : {})}
       placeholder={placeholder}
+      disabled={disabled}
       autocomplete="off"
       autocapitalize="off"
       spellcheck={false}

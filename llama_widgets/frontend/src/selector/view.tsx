@@ -35,8 +35,9 @@ export function ModelSelector({ model, send, inUse }: SelectorProps) {
     "notices",
     "fits",
     "free",
+    "locked",
   );
-  const { value, models, loaded, loading, downloads, error, notices, fits, free } = traits;
+  const { value, models, loaded, loading, downloads, error, notices, fits, free, locked } = traits;
   const ask = useAsk(model as AnyModel, send);
   const [place, setPlace] = useState<"here" | "hub">("here");
   /** What is typed; `null` while the box shows the chosen model. */
@@ -51,7 +52,8 @@ export function ModelSelector({ model, send, inUse }: SelectorProps) {
   const onHub = place === "hub";
   const words = onHub && typed !== null && !isReference(typed.trim()) ? typed.trim() : "";
   const [hub, hubActions] = useHub(ask, send, words, onHub);
-  const rows = onHub ? rowsOfHub(hub, models) : rowsHere(models, fits, typed);
+  const offered = locked ? models.filter(({ model }) => model === value) : models;
+  const rows = onHub ? rowsOfHub(hub, models) : rowsHere(offered, fits, typed);
   const at = active === null ? -1 : rows.findIndex(({ key }) => key === active);
   const row = rows[at];
   const chosen = onHub ? modelOf(row) || reference(typed) : target(typed, entryOf(row), models, value);
@@ -106,6 +108,7 @@ export function ModelSelector({ model, send, inUse }: SelectorProps) {
         <ModelBox
           grid={grid}
           active={row ? `${grid}-${at}` : undefined}
+          disabled={Boolean(locked)}
           text={typed ?? (onHub ? "" : labelOf(models, value))}
           placeholder={onHub ? "Search the hub, such as qwen3 4b" : "A name, a path, or hf:user/repo:Q4_K_M"}
           onType={type}
@@ -113,12 +116,16 @@ export function ModelSelector({ model, send, inUse }: SelectorProps) {
           onEnter={enter}
           onEscape={typed === null && at < 0 ? undefined : done}
         />
-        <Place pressed={!onHub} onClick={() => go("here")}>
-          On this machine ({models.length})
-        </Place>
-        <Place pressed={onHub} onClick={() => go("hub")}>
-          Hub
-        </Place>
+        {!locked && (
+          <>
+            <Place pressed={!onHub} onClick={() => go("here")}>
+              On this machine ({models.length})
+            </Place>
+            <Place pressed={onHub} onClick={() => go("hub")}>
+              Hub
+            </Place>
+          </>
+        )}
         {download && (
           <button
             type="button"
@@ -140,6 +147,11 @@ export function ModelSelector({ model, send, inUse }: SelectorProps) {
           </button>
         )}
       </div>
+      {locked && (
+        <p class="lw-empty lw-muted lw-small" role="note">
+          {locked}
+        </p>
+      )}
       <Alert error={error} />
       {inUse === undefined && <Notices notices={notices} />}
       {loading && <Loading loading={loading} name={nameOf(models, loading.name)} send={send} />}
@@ -163,7 +175,7 @@ export function ModelSelector({ model, send, inUse }: SelectorProps) {
       {onHub ? (
         <HubStatus hub={hub} words={words} actions={hubActions} onDetails={setDetailed} />
       ) : (
-        rows.length === 0 && <NothingHere models={models} onHub={() => go("hub")} />
+        rows.length === 0 && !locked && <NothingHere models={models} onHub={() => go("hub")} />
       )}
       <div class="lw-foot lw-row lw-small">
         <Leftovers model={model} ask={ask} />

@@ -19,7 +19,7 @@ interface Typed {
 }
 
 export function Field({ setting, value, note, configure }: FieldProps) {
-  const { label, help, kind, step, options } = setting;
+  const { label, help, kind, step, options, locked } = setting;
   // What was typed and is not set, because it is not finished or was refused.
   const [draft, setDraft] = useState<string | null>(null);
   const [refusal, setRefusal] = useState<Failure | null>(null);
@@ -52,6 +52,7 @@ export function Field({ setting, value, note, configure }: FieldProps) {
     id,
     "aria-describedby": `${id}-help ${id}-note`,
     "aria-invalid": refusal ? ("true" as const) : undefined,
+    disabled: Boolean(locked),
   };
   const wide = kind === "text" || kind === "lines" || kind === "json";
   const box = wide && (
@@ -93,6 +94,7 @@ export function Field({ setting, value, note, configure }: FieldProps) {
             min={setting.low ?? 0}
             max={setting.high ?? 1}
             step={step}
+            disabled={common.disabled}
             value={Number(shown) || 0}
             onInput={typed}
             onChange={done}
@@ -137,7 +139,7 @@ export function Field({ setting, value, note, configure }: FieldProps) {
         {help} {facts(setting)}
       </div>
       <div id={`${id}-note`} class="lw-small" role="status">
-        {refusal ? <span class="lw-refusal">{[refusal.message, refusal.hint].join(" ")}</span> : note}
+        {refusal ? <span class="lw-refusal">{[refusal.message, refusal.hint].join(" ")}</span> : locked || note}
       </div>
     </div>
   );
