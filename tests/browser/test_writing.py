@@ -92,6 +92,13 @@ def test_variables_are_completed_previewed_and_filled_in_with_the_keyboard_alone
     expect(goes_along(panel)).to_have_text(re.compile(r"\{fares\.describe\(\)\} · \d+ characters"))
     expect(goes_along(panel)).to_contain_text("| mean |")
     message_box(panel).focus()
+    page.keyboard.type(" {far")
+    names, along = panel.get_by_role("listbox", name="Variables").bounding_box(), goes_along(panel).bounding_box()
+    assert names is not None
+    assert along is not None
+    assert names["y"] + names["height"] <= along["y"], "the names hide what goes along"
+    for _ in " {far":
+        page.keyboard.press("Backspace")
     page.keyboard.press("Enter")
     wait_until_ready(panel)
     folded = questions(panel).get_by_role("button", name=re.compile(r"^\{fares\.describe\(\)\} · .* of data$"))

@@ -1,7 +1,8 @@
 // How views follow a store and a model's traits.
 
 import type { AnyModel } from "@anywidget/types";
-import { useEffect, useReducer, useState } from "preact/hooks";
+import type { RefObject } from "preact";
+import { useEffect, useLayoutEffect, useReducer, useState } from "preact/hooks";
 import type { Store } from "./store";
 import { watchConnection } from "./transport";
 import { newId } from "./wire";
@@ -40,6 +41,16 @@ export function useGone(model: AnyModel): boolean {
     return () => ending.abort();
   }, [model]);
   return gone;
+}
+
+/** Keeps a text box as high as what is written in it. */
+export function useAutoHeight(box: RefObject<HTMLTextAreaElement | null>, text: string): void {
+  useLayoutEffect(() => {
+    const area = box.current;
+    if (!area) return;
+    area.style.height = "auto";
+    area.style.height = `${area.scrollHeight + area.offsetHeight - area.clientHeight}px`;
+  }, [text]);
 }
 
 /** Returns an id that is this view's alone: those of Preact's `useId` are the same in each widget of a page. */

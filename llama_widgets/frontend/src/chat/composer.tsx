@@ -1,7 +1,7 @@
 // The message box with Send or Stop, and what goes along with the message.
 
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { useStore } from "../hooks";
+import { useAutoHeight, useStore } from "../hooks";
 import { Refusal, readFiles } from "./attach";
 import { useCompletion } from "./completion";
 import { Inserts } from "./inserts";
@@ -26,13 +26,10 @@ export function Composer({ session, enabled, loadedPath }: ComposerProps) {
   const recall = useRecall(session, box);
 
   useLayoutEffect(() => {
-    const area = box.current;
-    if (!area) return;
     const now = session.store.state.draft;
-    if (area.value !== now) area.value = now;
-    area.style.height = "auto";
-    area.style.height = `${area.scrollHeight + area.offsetHeight - area.clientHeight}px`;
+    if (box.current && box.current.value !== now) box.current.value = now;
   }, [draft]);
+  useAutoHeight(box, draft);
 
   const send = () => {
     if (enabled) void session.ask();

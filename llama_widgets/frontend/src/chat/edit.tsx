@@ -1,6 +1,7 @@
 // A question while it is edited.
 
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useAutoHeight } from "../hooks";
 import type { Turn } from "../messages";
 import type { ChatSession } from "./session";
 
@@ -14,12 +15,7 @@ interface EditProps {
 export function EditBox({ turn, session, busy, onClose }: EditProps) {
   const box = useRef<HTMLTextAreaElement>(null);
   const [text, setText] = useState(turn.typed ?? turn.content);
-  useLayoutEffect(() => {
-    const area = box.current;
-    if (!area) return;
-    area.style.height = "auto";
-    area.style.height = `${area.scrollHeight + area.offsetHeight - area.clientHeight}px`;
-  }, [text]);
+  useAutoHeight(box, text);
   useLayoutEffect(() => {
     const area = box.current;
     const editing = area?.parentElement;
