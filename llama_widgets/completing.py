@@ -5,13 +5,12 @@ from __future__ import annotations
 import builtins
 import inspect
 import re
-import sys
 from typing import TYPE_CHECKING, Any
 
-from .filling import user_names
+from .filling import hidden_names, user_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 _MOST = 50
 
@@ -48,7 +47,7 @@ def completions(source: str, namespace: Mapping[str, Any] | None = None) -> tupl
             owner = _plain_attribute(owner, name)
         found = _attributes(owner)
     else:
-        hidden = _hidden()
+        hidden = hidden_names()
         found = sorted(name for name in names if name not in hidden)
         found += [name for name in dir(builtins) if prefix and name.islower()]
     wanted = prefix.lower()
@@ -74,10 +73,3 @@ def _attributes(owner: object) -> list[str]:
         return dir(owner)
     except Exception:  # noqa: BLE001 - a class may say anything here
         return []
-
-
-def _hidden() -> Iterable[str]:
-    """Return what a notebook has from the beginning."""
-    if (ipython := sys.modules.get("IPython")) is not None and (shell := ipython.get_ipython()) is not None:
-        return set(shell.user_ns_hidden)
-    return ()

@@ -28,7 +28,7 @@ from .values import shown
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     File = str | os.PathLike[str] | tuple[str, str]
 
@@ -181,6 +181,13 @@ def user_names() -> dict[str, Any]:
     return vars(sys.modules["__main__"])  # in a notebook too: IPython's user namespace is that of __main__
 
 
+def hidden_names() -> Collection[str]:
+    """Return the variables that a notebook has from the beginning, and nobody means."""
+    if (ipython := sys.modules.get("IPython")) is not None and (shell := ipython.get_ipython()) is not None:
+        return set(shell.user_ns_hidden)
+    return ()
+
+
 def parse(text: str) -> Iterator[str | Hole]:
     """Yield the parts of a message: text, with its doubled braces made single, and what is to be filled."""
     at = opened = 0
@@ -251,12 +258,20 @@ def _same(value: object) -> object:
 def _failed(source: str, error: BaseException, namespace: Mapping[str, Any]) -> FillError:
     text = "Braces that are text are doubled, {{ }}, or stand between backticks."
     if isinstance(error, NameError) and (name := getattr(error, "name", None)):
-        close = difflib.get_close_matches(name, [*namespace, *dir(builtins)], 1, 0.75)
+        close = _meant(name, namespace)
         return FillError(
             f"{{{source}}} cannot be filled in: there is no variable {name!r}.",
             f"Did you mean {close[0]!r}? {text}" if close else f"Run the cell that makes it. {text}",
         )
     return FillError(f"{{{source}}} cannot be filled in: {type(error).__name__}: {error}"[:500], text)
+
+
+def _meant(name: str, namespace: Mapping[str, Any]) -> list[str]:
+    """Return the name that was meant, if one is close: the user's own, else a function that is always there."""
+    hidden = hidden_names()
+    own = [each for each in namespace if each not in hidden and not each.startswith("_")]
+    always = [each for each in dir(builtins) if each.islower() and each not in hidden and not each.startswith("_")]
+    return difflib.get_close_matches(name, own, 1, 0.75) or difflib.get_close_matches(name, always, 1, 0.85)
 
 
 class _Making:

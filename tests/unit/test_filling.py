@@ -102,6 +102,9 @@ def test_what_stays_as_it_was_written(text: str) -> None:
     ("text", "words"),
     [
         ("{nmae}", r"\{nmae\} cannot be filled in: there is no variable 'nmae'. Did you mean 'name'"),
+        ("{lenn(name)}", "no variable 'lenn'. Did you mean 'len'"),
+        ("{nope}", "no variable 'nope'. Run the cell that makes it"),  # and not 'open'
+        ("{_name}", "no variable '_name'. Did you mean 'name'"),
         ("{table.describe()}", "no variable 'table'. Run the cell that makes it"),
         ("{x / 0}", "ZeroDivisionError: division by zero"),
         ("{x.nothing}", "AttributeError"),
