@@ -125,10 +125,17 @@ class Hole(NamedTuple):
     works: bool
     """Whether it calls something, so that looking at its value may take a while or change something."""
 
+    def evaluate(self, namespace: Mapping[str, Any]) -> object:
+        """Return what the expression is, or raise ``FillError``."""
+        try:
+            return eval(self.code, dict(namespace))  # noqa: S307 - the user's own code, in the user's own kernel
+        except (Exception, SystemExit) as error:
+            raise _failed(self.source, error, namespace) from error
+
     def value(self, namespace: Mapping[str, Any]) -> str:
         """Return what goes in its place, or raise ``FillError``."""
+        value = self.evaluate(namespace)
         try:
-            value = eval(self.code, dict(namespace))  # noqa: S307 - the user's own code, in the user's own kernel
             if self.conversion or self.spec:
                 return format(_CONVERSIONS.get(self.conversion, _same)(value), self.spec)
             return shown(value)

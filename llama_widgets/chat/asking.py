@@ -76,7 +76,7 @@ class Asking:
         goes wrong while the model loads and answers.
         """
         self.forbid_waiting()
-        return _wait(self.submit(text, **options))
+        return wait_for(self.submit(text, **options))
 
     def regenerate(self, turn: str | None = None, **options: Any) -> Reply:  # noqa: ANN401
         """Answer a question again and wait; the answer that was there stays as a branch beside the new one.
@@ -89,7 +89,7 @@ class Asking:
             As in ``ask``.
         """
         self.forbid_waiting()
-        return _wait(self.submit_regenerate(turn, **options))
+        return wait_for(self.submit_regenerate(turn, **options))
 
     def edit(self, which: int | str, text: str, **options: Any) -> Reply:  # noqa: ANN401
         """Ask something else in place of a question and wait; the question and what followed stay as a branch.
@@ -104,7 +104,7 @@ class Asking:
             As in ``ask``.
         """
         self.forbid_waiting()
-        return _wait(self.submit_edit(which, text, **options))
+        return wait_for(self.submit_edit(which, text, **options))
 
     def continue_(self, **options: Any) -> Reply:  # noqa: ANN401
         """Go on with the last answer, which was cut by max_tokens, a stop, a full context or an error, and wait.
@@ -113,7 +113,7 @@ class Asking:
         and raises what ``ask`` does, and ``ParameterError`` for an answer that ended by itself.
         """
         self.forbid_waiting()
-        return _wait(self.submit_continue(**options))
+        return wait_for(self.submit_continue(**options))
 
     def continue_from(
         self,
@@ -166,7 +166,7 @@ class Asking:
         The pieces are its text, what it is begun with first; not what the model thinks, nor what tools return.
         """
         self.forbid_waiting()
-        return _pieces(self.submit(text, **options))
+        return pieces_of(self.submit(text, **options))
 
     async def stream_async(self, text: str, **options: Any) -> AsyncIterator[str]:  # noqa: ANN401
         """Ask and yield the answer piece by piece, as ``stream`` does, without blocking the event loop."""
@@ -186,7 +186,8 @@ class Asking:
         answer.wait()
 
 
-def _wait(answer: Answer) -> Reply:
+def wait_for(answer: Answer) -> Reply:
+    """Wait for an answer; an interrupt stops it, and is raised when what was said is in place."""
     try:
         return answer.wait()
     except KeyboardInterrupt:
@@ -195,7 +196,8 @@ def _wait(answer: Answer) -> Reply:
         raise
 
 
-def _pieces(answer: Answer) -> Iterator[str]:
+def pieces_of(answer: Answer) -> Iterator[str]:
+    """Yield an answer piece by piece; leaving early stops it."""
     try:
         while True:
             try:

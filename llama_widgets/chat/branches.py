@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import ParameterError
+from ..requests import new_id
 from .turns import without_lone_surrogates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from .book import Book
     from .record import Record
+    from .turns import Turn
 
 _LONGEST_NAME = 200
 
@@ -69,6 +72,13 @@ class Branches:
         """Delete the conversation with this id or name; ``undo`` brings it back."""
         with self._changing():
             self._book.delete(which)
+
+    def graft(self, turns: Sequence[Turn]) -> dict[str, str]:
+        """Let copies of ``turns`` follow what is shown, and return their ids by those of the originals."""
+        copies = [replace(turn, id=new_id()) for turn in turns]
+        with self._changing():
+            self.record.turns = [*self.record.turns, *copies]
+        return {turn.id: copy.id for turn, copy in zip(turns, copies, strict=True)}
 
     @property
     def _book(self) -> Book:

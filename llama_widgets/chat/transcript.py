@@ -46,14 +46,14 @@ def markdown(messages: Iterable[Message], *, title: str = "", thoughts: bool = F
         parts.append(f"**{_who(message)}**")
         if thoughts and message.get("thoughts"):
             parts.append("\n".join(f"> {line}".rstrip() for line in str(message["thoughts"]).splitlines()))
-        parts.extend(_said(message))
+        parts.extend(said(message))
     return "\n\n".join(parts) + "\n" if parts else ""
 
 
 def notebook(messages: Iterable[Message], *, title: str = "") -> dict[str, Any]:
     """Return a notebook in Jupyter's format 4.5, with a Markdown cell for each turn that loads nothing when shown."""
     texts = [f"# {title}"] if title else []
-    texts += ["\n\n".join([f"**{_who(message)}**", *map(_quiet, _said(message))]) for message in messages]
+    texts += ["\n\n".join([f"**{_who(message)}**", *map(quiet, said(message))]) for message in messages]
     cells = [
         {"cell_type": "markdown", "id": f"turn-{at}", "metadata": {}, "source": text.splitlines(keepends=True)}
         for at, text in enumerate(texts)
@@ -96,7 +96,7 @@ def _html(message: Message) -> str:
     return "".join(parts)
 
 
-def _said(message: Message) -> list[str]:
+def said(message: Message) -> list[str]:
     """Return the blocks of a turn in Markdown."""
     content = str(message["content"])
     if message["role"] == "tool":
@@ -132,7 +132,7 @@ def _closed(text: str) -> str:
     return f"{text}\n{fence}" if fence else text
 
 
-def _quiet(text: str) -> str:
+def quiet(text: str) -> str:
     """Return Markdown in which images are links and raw HTML is text."""
     lines = text.split("\n")
     for token in _parser().parse(text):

@@ -44,20 +44,24 @@ _WIDEST_SLIDER = 10
 
 
 @functools.cache
-def groups() -> list[dict[str, Any]]:
-    """Return all settings in their groups: ``{"title": ..., "settings": [...]}``.
+def described() -> dict[str, dict[str, Any]]:
+    """Return every option of a load, a question and an answer that is plain data, by its name in the declaration.
 
-    Each setting has ``name``, ``label``, ``help``, ``kind`` and ``default``, and where it makes sense ``low``,
-    ``high``, ``step`` (of a slider), ``options`` (to choose from) and ``empty`` (whether it may be).
+    Each has ``name`` (that of its trait), ``label``, ``help``, ``kind`` and ``default``, and where it makes sense
+    ``low``, ``high``, ``step`` (of a slider), ``options`` (to choose from) and ``empty`` (whether it may be).
     """
-    declared: dict[str, tuple[Field[Any], Any, str]] = {}
+    shown: dict[str, dict[str, Any]] = {"system": _system()}
     for cls in (LoadOptions, GenerationOptions, AnswerOptions):
         hints, texts = typing.get_type_hints(cls), attributes(cls)
-        declared |= {each.name: (each, hints[each.name], texts.get(each.name, "")) for each in fields(cls)}
-    return [
-        {"title": title, "settings": [_system() if name == "system" else _setting(*declared[name]) for name in names]}
-        for title, names in _GROUPS.items()
-    ]
+        shown |= {each.name: _setting(each, hints[each.name], texts.get(each.name, "")) for each in fields(cls)}
+    return shown
+
+
+@functools.cache
+def groups() -> list[dict[str, Any]]:
+    """Return all settings in their groups: ``{"title": ..., "settings": [...]}``."""
+    known = described()
+    return [{"title": title, "settings": [known[name] for name in names]} for title, names in _GROUPS.items()]
 
 
 def groups_of(room: Classroom) -> list[dict[str, Any]]:
