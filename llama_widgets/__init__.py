@@ -11,6 +11,8 @@ import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
     from . import errors
     from .activity import Status
     from .chat.classrooms import Classroom, classroom
@@ -159,6 +161,13 @@ __all__ = [
     "sweep",
     "tokenize",
 ]
+
+
+def load_ipython_extension(ipython: InteractiveShell) -> None:
+    """Give IPython the magics ``%%llama``, ``%llama`` and ``%llama_fix``: ``%load_ext llama_widgets``."""
+    from .cells import load
+
+    load(ipython)
 
 
 def __getattr__(name: str) -> object:

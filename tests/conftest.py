@@ -19,7 +19,9 @@ IPYKERNEL_6 = Path(sys.prefix) / "ipykernel6"
 """Where ``python3 -m tests`` puts the older ipykernel, beside the one of the environment."""
 
 KERNELS: dict[str, dict[str, str]] = {
-    "llama-widgets-ipykernel6": {"PYTHONPATH": str(IPYKERNEL_6)},
+    "llama-widgets-ipykernel6": {
+        "PYTHONPATH": os.pathsep.join([str(IPYKERNEL_6), *filter(None, [os.environ.get("PYTHONPATH")])])
+    },
     "llama-widgets-ipykernel7": {},
 }
 """The kernels under test by name, each with its environment variables."""

@@ -62,14 +62,21 @@ class Kernel:
 
     # Cells
 
-    def run(self, code: str) -> Outcome:
-        """Run a cell and wait for its end."""
-        return self.outcome(self.start(code))
+    def run(self, code: str, cell: str | None = None) -> Outcome:
+        """Run a cell and wait for its end; ``cell`` is its id, which front ends that show widgets send along."""
+        return self.outcome(self.start(code, cell))
 
-    def start(self, code: str) -> str:
+    def start(self, code: str, cell: str | None = None) -> str:
         """Run a cell, do not wait, and return the id of the request."""
-        request: str = self._client.execute(code, allow_stdin=False, stop_on_error=False)
-        return request
+        content = {
+            "code": code,
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": False,
+            "stop_on_error": False,
+        }
+        return self._send("execute_request", content, None, {"cellId": cell} if cell else None)
 
     def outcome(self, request: str) -> Outcome:
         """Wait for the end of a cell that was started."""

@@ -2,6 +2,7 @@
 // it says itself.
 
 import type { InitializeProps, RenderProps } from "@anywidget/types";
+import answer from "./answer";
 import { Channel } from "./channel";
 import chat from "./chat";
 import download from "./download";
@@ -18,6 +19,7 @@ export interface Widget {
 
 /** By the names of the classes in Python. */
 const WIDGETS: Record<string, () => Widget> = {
+  AnswerView: answer,
   ChatPanel: chat,
   DownloadProgress: download,
   ModelSelector: selector,

@@ -16,6 +16,7 @@ interface ActionsProps {
 }
 
 export function Actions({ turn, session, busy, isLast, onEdit }: ActionsProps) {
+  if (session.fixed) return null;
   /** The button is gone or another one afterwards: the keyboard stays in the conversation. */
   const act = (action: () => unknown) => (event: MouseEvent) => {
     const log = (event.currentTarget as Element).closest<HTMLElement>("[role=log]");

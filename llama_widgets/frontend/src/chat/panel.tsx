@@ -182,7 +182,7 @@ function StatusBar({ session, traits, selectorOpen }: StatusBarProps) {
   );
 }
 
-function useStatus(session: ChatSession, traits: StatusBarProps["traits"]) {
+export function useStatus(session: ChatSession, traits: Parameters<typeof status>[0]) {
   const [, setTick] = useState(0);
   const latest = useRef(traits);
   latest.current = traits;

@@ -19,6 +19,8 @@ export type Writer = Pick<ChatSession, "store" | "ask" | "stop" | "inquire">;
 export class ChatSession {
   readonly model: AnyModel<ChatTraits>;
   readonly store: Store<ChatState, ChatAction>;
+  /** What is shown can be read and stopped, and not changed. */
+  fixed = false;
   /** Where the keyboard goes on as soon as that is drawn. */
   focusSoon: (() => HTMLElement | null | undefined) | null = null;
   /** What the conversation needs to be drawn in colours. */

@@ -1,0 +1,63 @@
+"""Chat cells in JupyterLab: an answer streams, is stopped, and stays as Markdown."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Locator
+
+    from tests.browser.lab import Notebook
+
+START = "%load_ext llama_widgets\nimport llama_widgets as lw\n%llama {lw.models()[0]} --temperature 0"
+LONG = "Tell me a very long story about a llama."
+
+
+def stop(output: Locator) -> Locator:
+    return output.get_by_role("button", name="Stop")
+
+
+def wait_until_it_answers(output: Locator) -> None:
+    expect(output.get_by_role("log").get_by_role("group", name="Answer")).to_have_text(re.compile(r"\w{2,}"))
+    expect(output.get_by_role("status")).to_have_text(re.compile(r"Answering · [\d.]+ tokens/s"))
+
+
+def test_an_answer_streams_is_stopped_and_stays_as_markdown(notebook: Callable[..., Notebook]) -> None:
+    cells = [
+        START,
+        f"%%llama\n{LONG}",
+        f"%%llama --background --as later\n{LONG}",
+        "later.stop_reason",
+        "%%llama --max-tokens 30\nHow do I reverse a string in Python? Show code.",
+    ]
+    nb = notebook(cells)
+    nb.run(0)
+    nb.start(1)
+    output = nb.output(1)
+    wait_until_it_answers(output)
+    stop(output).click()
+    nb.wait_for_cell(1)
+    expect(output).to_contain_text("· stopped")
+    expect(output).to_contain_text("llama")
+    expect(stop(output)).to_have_count(0)
+
+    nb.run(2)  # it answers on while later cells run
+    wait_until_it_answers(nb.output(2))
+    stop(nb.output(2)).press("Escape")
+    expect(nb.output(2)).to_contain_text("· stopped")
+    nb.run(3)
+    expect(nb.output(3)).to_contain_text("'abort'")
+
+    nb.run(4)
+    expect(nb.output(4).locator("pre")).to_contain_text("[::-1]")
+    expect(nb.output(4)).to_contain_text("30 tokens · cut at max tokens")
+    nb.page.keyboard.press("Control+s")
+    nb.page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+    nb.open()  # another page, with nothing of ours in it
+    expect(nb.output(1)).to_contain_text("· stopped")
+    expect(nb.output(1)).not_to_contain_text("Error displaying widget")
