@@ -33,7 +33,7 @@ def test_an_answer_streams_is_stopped_and_stays_as_markdown(notebook: Callable[.
         f"%%llama\n{LONG}",
         f"%%llama --background --as later\n{LONG}",
         "later.stop_reason",
-        "%%llama --max-tokens 30\nHow do I reverse a string in Python? Show code.",
+        "%%llama --max-tokens 40\nHow do I reverse a string in Python? Show code.",
     ]
     nb = notebook(cells)
     nb.run(0)
@@ -55,7 +55,7 @@ def test_an_answer_streams_is_stopped_and_stays_as_markdown(notebook: Callable[.
 
     nb.run(4)
     expect(nb.output(4).locator("pre")).to_contain_text("[::-1]")
-    expect(nb.output(4)).to_contain_text("30 tokens · cut at max tokens")
+    expect(nb.output(4)).to_contain_text("40 tokens · cut at max tokens")
     nb.page.keyboard.press("Control+s")
     nb.page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
     nb.open()  # another page, with nothing of ours in it
