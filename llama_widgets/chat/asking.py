@@ -144,7 +144,7 @@ class Asking:
         >>> chat.continue_from(0, reply.logprobs[0]["top"][1]["token"]).text  # doctest: +SKIP
         """
         self.forbid_waiting()
-        return _wait(self.submit_from(position, token, turn=turn, **options))
+        return wait_for(self.submit_from(position, token, turn=turn, **options))
 
     async def ask_async(self, text: str, **options: Any) -> Reply:  # noqa: ANN401
         """Ask and await the answer; widgets and other tasks go on meanwhile. Cancelling the task stops the answer."""
