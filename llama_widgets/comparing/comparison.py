@@ -103,7 +103,7 @@ class Comparison:
         self.rounds: list[Round] = []
         self.blind = bool(blind)
         self.follow = bool(follow)
-        self.seed = random.SystemRandom().getrandbits(32) if seed is None else seed
+        self.seed = _seed(seed)
         self._given_worker = worker
         self._chats: list[Chat] = []
         self._mutex = threading.RLock()
@@ -112,7 +112,7 @@ class Comparison:
     @property
     def busy(self) -> bool:
         """Whether an answer is being made or waited for."""
-        return bool(self.rounds) and not self.rounds[-1].ended
+        return any(not asked.ended for asked in self.rounds[-1:])
 
     def names(self, number: int = -1) -> list[str]:
         """Return the names of the sides as they stand in a round; letters while they are hidden."""
@@ -200,9 +200,9 @@ class Comparison:
 
     def stop(self) -> bool:
         """Stop all answers that are being made, keeping what was said; return whether there were any."""
-        if not self.busy:
+        asked = next((each for each in self.rounds[-1:] if not each.ended), None)
+        if asked is None:
             return False
-        asked = self.rounds[-1]
         asked.stopped = True
         for chat, entry in zip(asked.chats, asked.entries, strict=True):
             answer = chat.record.answer
@@ -395,3 +395,12 @@ class Comparison:
                 name = f"Answer {LETTERS[place]}" if asked.hidden else self.sides[asked.order[place]].name
                 raise type(entry.failure)(f"{name}: {entry.failure.message}", entry.failure.hint)
         return [entry.reply for entry in entries if entry.reply is not None]
+
+
+def _seed(seed: object) -> int:
+    if seed is None:
+        return random.SystemRandom().getrandbits(32)
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        msg = f"The seed of a comparison must be a whole number, not {seed!r:.80}."
+        raise ParameterError(msg, "It shuffles the places of blind rounds.")
+    return seed

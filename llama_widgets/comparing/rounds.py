@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from .. import protocol as p
+from ..chat.turns import without_lone_surrogates
 from ..errors import LlamaWidgetsError, ParameterError
 from ..filling import Filled
 from ..requests import error_event, new_id
@@ -162,13 +163,13 @@ class Round:
 
     @property
     def typed(self) -> str:
-        """What was typed, where the message was filled."""
-        return self.message.typed if isinstance(self.message, Filled) else self.message
+        """What was typed, where the message was filled, as it can travel."""
+        return without_lone_surrogates(self.message.typed if isinstance(self.message, Filled) else self.message)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
         return {
-            "message": str(self.message),
+            "message": without_lone_surrogates(self.message),
             "order": self.order,
             "vote": self.vote,
             "blind": self.blind,

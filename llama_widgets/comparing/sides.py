@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..chat import settings
 from ..chat.asking import Asking
 from ..chat.conversation import Chat
+from ..chat.turns import without_lone_surrogates
 from ..errors import ParameterError
 from ..library.filenames import describe
 from ..library.references import model_text
@@ -93,6 +94,7 @@ def _side(given: object, *, model: object, worker: Worker | None, options: Mappi
         name, given = given.name, given.given
     if isinstance(given, Asking):
         chat = cast("Chat", given)  # a panel does all of that too
+        name = name or getattr(given, "name", "")
         return Side(name=_text(name), model=chat.model, settings=_told(chat), begin=lambda: chat, given=True)
     own = dict(options)
     if isinstance(given, Mapping):
@@ -114,7 +116,7 @@ def _text(name: object) -> str:
     if not isinstance(name, str):
         msg = f"The name of a side must be text, not {type(name).__name__}."
         raise ParameterError(msg, 'For example {"name": "cold", "temperature": 0}.')
-    return name.strip()[:_LONGEST]
+    return without_lone_surrogates(name.strip()[:_LONGEST])
 
 
 def _told(chat: Chat) -> dict[str, Any]:

@@ -147,7 +147,7 @@ class Compare(Comparison, LlamaWidget):
 
     @property
     def _running(self) -> str:
-        return self.rounds[-1].request_id if self.busy else ""
+        return next((asked.request_id for asked in self.rounds[-1:] if not asked.ended), "")
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:  # noqa: ANN401 - as anywidget has it
         self._kept.display()

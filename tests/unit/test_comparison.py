@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -286,6 +288,12 @@ def test_what_cannot_be_compared(make: Make, sides: Any, words: str) -> None:  #
     assert error.value.hint
 
 
+@pytest.mark.parametrize("seed", ["1", 1.5, True])
+def test_what_is_no_seed(make: Make, seed: Any) -> None:  # noqa: ANN401
+    with pytest.raises(ParameterError, match="seed"):
+        make(seed=seed)
+
+
 def test_a_conversation_is_one_side_only(make: Make) -> None:
     chat = lw.Chat("a.gguf")
     with pytest.raises(ParameterError, match="twice"):
@@ -368,10 +376,12 @@ def test_a_round_in_which_nobody_said_anything_is_none(make: Make) -> None:
 def test_panels_are_compared_as_they_are(make: Make, worker: Callable[..., Worker]) -> None:
     shared = worker()
     panels = [lw.ChatPanel("a.gguf", worker=shared, temperature=each) for each in (0, 1)]
+    panels[1].name = "warm"
     duel = make(panels, worker=shared)
     assert [reply.text for reply in duel.ask("hello")] == ["said at 0", "said at 1"]
     assert [panel.messages[-1]["content"] for panel in panels] == ["said at 0", "said at 1"]
     assert [side.settings for side in duel.sides] == [{"temperature": 0.0}, {"temperature": 1.0}]
+    assert duel.names() == ["temperature 0", "warm"]
     for panel in panels:
         panel.close()
 
@@ -388,6 +398,29 @@ def test_awaiting_and_giving_up(make: Make) -> None:
         asyncio.run(give_up())
     duel.rounds[0].future.result(WAIT_S)
     assert [entry.said.stop_reason for entry in duel.rounds[0].entries] == ["abort", "abort"]
+
+
+def test_interrupting_a_blocking_ask_keeps_what_was_said(make: Make) -> None:
+    duel = make(script=lambda _: ["begun ", threading.Event()])
+
+    def interrupt(happened: Happened) -> None:
+        if happened.round.entries[0].pieces and not happened.round.stopped:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    duel.watch(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        duel.ask("hello")
+    assert not duel.busy
+    assert duel.rounds[0].entries[0].said.text == "begun "
+    assert [entry.said.stop_reason for entry in duel.rounds[0].entries] == ["abort", "abort"]
+
+
+def test_half_a_character_does_not_stand_in_the_way(make: Make, tmp_path: Path) -> None:
+    duel = make({"\ud83d": {"temperature": 0}, "b": {"temperature": 1}})
+    duel.ask("half \ud83d")
+    duel.save(tmp_path / "duel.json")
+    assert json.loads((tmp_path / "duel.json").read_text())["rounds"][0]["message"] == "half \ufffd"
+    assert duel.sides[0].name == "\ufffd"
 
 
 def test_waiting_within_a_callback_is_refused(make: Make) -> None:
