@@ -15,6 +15,7 @@ from benchmarks import (
     decode,
     downloads,
     estimates,
+    grid,
     imports,
     kernel,
     listing,
@@ -42,6 +43,7 @@ PARTS = {
     "words": streaming.words,
     "typing": streaming.typing,
     "opening": opening.rows,
+    "grid": grid.rows,
     "stop": stop.rows,
     "bundles": bundles.rows,
 }

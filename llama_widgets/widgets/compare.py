@@ -55,7 +55,7 @@ class Compare(Comparison, LlamaWidget):
         self._told: dict[int, tuple[int, int, str, int]] = {}  # what the views have of each answer that grows
         self._seq = 0
         self._writing = Writing(cast("Chat", _Asked(self)), self.publish, self.fail)
-        self._kept = KeptTable(lambda: page.html(self), "A comparison")
+        self._kept = KeptTable([lambda: page.html(self)], "A comparison")
         self.watch(self._hear)
         self._at_close.append(self.stop)
 

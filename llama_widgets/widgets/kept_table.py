@@ -11,33 +11,33 @@ from .base import aside
 from .kept import shell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _LEISURE_S = 5.0
-"""Between two times that the table is written while it grows: each is all of it."""
+"""Between two times that what has changed is written while the table grows."""
 
 
 class KeptTable:
-    """An output that is written again when what it shows has changed.
+    """Outputs that are written again when what they show has changed.
 
     Parameters
     ----------
-    html : callable
-        Returns what it shows now. The style sheet hides it where the widget lives.
+    blocks : sequence of callables
+        Return what each output shows now. The style sheet hides them where the widget lives.
     title : str
         What stands there where there is no HTML.
     """
 
-    def __init__(self, html: Callable[[], str], title: str = "A table of runs") -> None:
-        self._html = html
+    def __init__(self, blocks: Sequence[Callable[[], str]], title: str = "A table of runs") -> None:
+        self._blocks = blocks
         self._title = title
-        self._id = new_id()
-        self._sent = ""
+        self._ids = [new_id() for _ in blocks]
+        self._sent = [""] * len(blocks)
         self._publish: Callable[..., object] | None = None
         self._later = Later(self._write, _LEISURE_S)
 
     def display(self) -> None:
-        """Put the output into the cell that runs; nothing happens where there is no kernel."""
+        """Put the outputs into the cell that runs; nothing happens where there is no kernel."""
         own = shell()
         if own is None:
             return
@@ -48,7 +48,7 @@ class KeptTable:
         self._write(update=False)
 
     def changed(self, *, at_once: bool) -> None:
-        """See that the output says what is so now, if there is one."""
+        """See that the outputs say what is so now, if there are any."""
         if self._publish is None:
             return
         self._later()
@@ -60,11 +60,12 @@ class KeptTable:
         self._later.flush()
 
     def _write(self, *, update: bool = True) -> None:
-        html = self._html()
-        if self._publish is not None and (html != self._sent or not update):
-            self._sent = html
-            data = {"text/html": html, "text/plain": self._title}
-            self._publish(data, {}, transient={"display_id": self._id}, update=update)
+        for at, block in enumerate(self._blocks):
+            html = block()
+            if self._publish is not None and (html != self._sent[at] or not update):
+                self._sent[at] = html
+                data = {"text/html": html, "text/plain": "" if at else self._title}
+                self._publish(data, {}, transient={"display_id": self._ids[at]}, update=update)
 
 
 _live: weakref.WeakSet[KeptTable] = weakref.WeakSet()

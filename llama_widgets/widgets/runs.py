@@ -7,13 +7,13 @@ import html
 import io
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..sweeping.tables import columns_of
 from .messages.sweep import Runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ..sweeping.plan import Row
     from ..sweeping.sweep import Sweep
@@ -32,12 +32,16 @@ _FIGURES = (
     "mean_logprob",
     "score",
 )
-_KEPT_RUNS, _KEPT_TEXT = 1_000, 2_000
+KEPT_RUNS, _KEPT_TEXT = 1_000, 2_000
 """What the notebook's file holds at most of a sweep: it is opened by people who have not asked for it."""
 
 
-def dimensions(sweep: Sweep) -> tuple[list[dict[str, Any]], list[list[int]]]:
-    """Return the dimensions with their values as text, and for each of them which value each run has."""
+Dimensions: TypeAlias = tuple[list[dict[str, Any]], list[list[int]]]
+"""Names, kinds and values, as text; and for each of them which value each run has, -1 where it has none."""
+
+
+def dimensions(sweep: Sweep) -> Dimensions:
+    """Return what spans the grid of a sweep."""
     made, codes = [], []
     places = [sweep.place(row) for row in sweep.rows]
     for name in sweep.dimensions:
@@ -105,20 +109,20 @@ def to_csv(sweep: Sweep) -> str:
     return text.getvalue()
 
 
-def to_html(sweep: Sweep) -> str:
-    """Return the runs as a table that needs neither scripts nor a kernel, for the notebook's file."""
-    shown = sweep.rows[:_KEPT_RUNS]
-    varied = [(each, codes) for each, codes in zip(*dimensions(sweep), strict=True) if len(each["values"]) > 1]
-    figures = [name for name in ("score", "mean_logprob") if any(dict(row)[name] is not None for row in shown)]
+def to_html(sweep: Sweep, spanned: Dimensions, begin: int = 0, end: int = KEPT_RUNS) -> str:
+    """Return the runs that no longer wait as a table that needs neither scripts nor a kernel, ``begin`` to ``end``."""
+    varied = [(each, codes) for each, codes in zip(*spanned, strict=True) if len(each["values"]) > 1]
+    shown: list[dict[str, Any]] = [dict(row) for row in sweep.rows[begin:end] if row["state"] != "waiting"]
+    figures = [name for name in ("score", "mean_logprob") if any(dict(row)[name] is not None for row in sweep.rows)]
     lines = [_line("th", [*(each["name"] for each, _ in varied), "reply", *figures])]
     for row in shown:
-        data = dict(row)
         labels = [each["values"][code] if (code := codes[row["index"]]) >= 0 else "" for each, codes in varied]
-        numbers = ["" if data[name] is None else f"{data[name]:.4g}" for name in figures]
+        numbers = ["" if row[name] is None else f"{row[name]:.4g}" for name in figures]
         lines.append(_line("td", [*labels, _cut(_said(row), _KEPT_TEXT), *numbers]))
-    more = len(sweep.rows) - len(shown)
-    note = f"\n<p>{more:,} more runs are not shown here.</p>" if more else ""
-    return '<div class="lw-sweep-kept">\n<table>\n' + "\n".join(lines) + f"\n</table>{note}\n</div>"
+    table = "\n".join(["<table>", *lines, "</table>"]) if shown else ""
+    more = len(sweep.rows) - end
+    note = f"<p>{more:,} more runs are not shown here.</p>" if more > 0 and end == KEPT_RUNS else ""
+    return f'<div class="lw-sweep-kept">\n{table}{note}\n</div>'
 
 
 def _line(tag: str, cells: Sequence[str]) -> str:
@@ -148,10 +152,10 @@ def _preview(row: Row) -> str:
     return _cut(" ".join(text[: 2 * PREVIEW].split()), PREVIEW)
 
 
-def _said(row: Row) -> str:
+def _said(row: Mapping[str, Any]) -> str:
     if row["state"] == "failed":
         return f"Failed: {row['error']}"
-    return row["text"] or ("" if row["state"] == "done" else row["state"])
+    return str(row["text"] or ("" if row["state"] == "done" else row["state"]))
 
 
 def _short(models: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 import traitlets
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from ..wire import Message
     from .messages import Hello
 
+_BLOCK = 100
+"""Runs in one output: the page takes 25 ms for so many, and is not to hang while they come."""
 _FEW = 12
 """More columns than that are not what somebody wants to begin with."""
 
@@ -68,9 +71,15 @@ class SweepGrid(LlamaWidget):
     ) -> None:
         self.sweep = sweep
         self._lock = threading.Lock()
+        self._spanned = runs.dimensions(sweep)
         down, across = runs.axes(sweep, _FEW)
         super().__init__(rows=down if rows is None else rows, columns=across if columns is None else columns, **traits)
-        self._kept = KeptTable(self.to_html)
+        self._kept = KeptTable(
+            [
+                partial(runs.to_html, sweep, self._spanned, begin, begin + _BLOCK)
+                for begin in range(0, min(sweep.total, runs.KEPT_RUNS), _BLOCK)
+            ]
+        )
         self._at_close.append(sweep.watch(self._hear))
 
     @traitlets.validate("rows", "columns")
@@ -87,7 +96,7 @@ class SweepGrid(LlamaWidget):
 
     def to_html(self) -> str:
         """Return the runs as a table that needs neither scripts nor a kernel."""
-        return runs.to_html(self.sweep)
+        return runs.to_html(self.sweep, self._spanned)
 
     def _hear(self, indices: Sequence[int]) -> None:
         """Tell the views of runs that have changed; called at most 20 times a second, on a thread of the sweep."""
@@ -119,7 +128,7 @@ class SweepGrid(LlamaWidget):
         return bundle
 
     def _on_hello(self, message: Hello) -> None:
-        dimensions, codes = runs.dimensions(self.sweep)
+        dimensions, codes = self._spanned
         with self._lock:
             shown = runs.columns(row for row in self.sweep.rows if row["state"] != "waiting")
             self.publish(
