@@ -24,6 +24,7 @@ from benchmarks import (
     stop,
     streaming,
     together,
+    tokens,
     turns,
 )
 
@@ -44,6 +45,7 @@ PARTS = {
     "typing": streaming.typing,
     "opening": opening.rows,
     "grid": grid.rows,
+    "tokens": tokens.rows,
     "stop": stop.rows,
     "bundles": bundles.rows,
 }

@@ -19,27 +19,26 @@ interface TokenListProps {
 export function TokenList({ name, tokens, shared, at, onPick, onOpen }: TokenListProps) {
   const list = useRef<HTMLDivElement>(null);
   // There may be thousands, of which a step changes two: so these are made once, and marked without Preact.
-  const options = useMemo(
-    () => tokens.map((token, index) => <Option key={index} token={token} index={index} shared={index < shared} />),
-    [tokens, shared],
-  );
+  const options = useMemo(() => tokens.map((token, index) => option(token, index, index < shared)), [tokens, shared]);
   useLayoutEffect(() => {
     const chosen = list.current?.children[Math.min(at ?? 0, tokens.length - 1)] as HTMLElement | undefined;
     if (!chosen) return;
     chosen.tabIndex = 0;
-    chosen.ariaSelected = String(at !== null);
+    if (at !== null) chosen.setAttribute("aria-selected", "true");
     return () => {
-      chosen.tabIndex = -1;
-      chosen.ariaSelected = "false";
+      chosen.removeAttribute("tabindex");
+      chosen.removeAttribute("aria-selected");
     };
   }, [at, tokens]);
 
   const pick = (index: number) => {
+    const chosen = list.current?.children[index] as HTMLElement;
+    chosen.tabIndex = 0; // only what can have the keyboard gets it
+    chosen.focus();
     onPick(index);
-    (list.current?.children[index] as HTMLElement | undefined)?.focus();
   };
   const onKeyDown = (event: KeyboardEvent) => {
-    const now = indexOf(event);
+    const now = indexOf(event, list.current as HTMLElement);
     if (now === null || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Enter" || event.key === " ") {
       pick(now);
@@ -59,7 +58,7 @@ export function TokenList({ name, tokens, shared, at, onPick, onOpen }: TokenLis
       ref={list}
       onKeyDown={onKeyDown}
       onClick={(event) => {
-        const index = indexOf(event);
+        const index = indexOf(event, list.current as HTMLElement);
         if (index !== null) pick(index);
       }}
     >
@@ -68,18 +67,17 @@ export function TokenList({ name, tokens, shared, at, onPick, onOpen }: TokenLis
   );
 }
 
-function Option({ token, index, shared }: { token: Token; index: number; shared: boolean }) {
+function option(token: Token, index: number, shared: boolean) {
   const chance = token.logprob === null ? "the first token" : share(Math.exp(token.logprob));
   const rank = token.rank > 0 ? `, rank ${token.rank}` : "";
   return (
+    // biome-ignore lint/a11y/useFocusableInteractive: the one that the keyboard comes to is made focusable above
     <span
+      key={index}
       class="lw-token"
       role="option"
-      tabIndex={-1}
-      aria-selected={false}
       aria-label={`${visible(token.text)} ${chance}${rank}`}
       data-p={likeliness(token.logprob)}
-      data-index={index}
       data-shared={shared || undefined}
     >
       {token.text.replaceAll("\n", "↵\n")}
@@ -87,9 +85,10 @@ function Option({ token, index, shared }: { token: Token; index: number; shared:
   );
 }
 
-function indexOf({ target }: Event): number | null {
-  const index = (target as Element).closest<HTMLElement>("[data-index]")?.dataset.index;
-  return index === undefined ? null : Number(index);
+function indexOf({ target }: Event, list: HTMLElement): number | null {
+  const option = (target as Element).closest("[role=option]");
+  const index = Array.prototype.indexOf.call(list.children, option);
+  return index < 0 ? null : index;
 }
 
 function moved(key: string, at: number, list: HTMLElement): number | undefined {

@@ -2,15 +2,38 @@
 // tests/golden/tokens.json.
 
 import { EVENTS } from "../protocol";
-import { flag, type Incoming, list, nullable, number, object, oneOf, text, whole } from "../wire";
+import { flag, type Incoming, list, number, object, oneOf, type Read, text, WireError, whole } from "../wire";
 
 /** Twin: `Tab` in Python. */
 export const TABS = ["probabilities", "next", "tokenizer", "template", "context"] as const;
 export type Tab = (typeof TABS)[number];
 
-const candidate = object({ token: whole(0), text, logprob: number() });
+export interface Candidate {
+  token: number;
+  text: string;
+  logprob: number;
+}
 /** A token of an answer. `rank` is 0 where it is not known. The first of all follows nothing. */
-const token = object({ token: whole(0), text, logprob: nullable(number()), rank: whole(0), top: list(candidate) });
+export interface Token extends Omit<Candidate, "logprob"> {
+  logprob: number | null;
+  rank: number;
+  top: Candidate[];
+}
+
+/** There are tens of thousands of these: to read them field by field would take longer than to draw them. */
+const tokens: Read<Token[]> = (value, name) => {
+  if (Array.isArray(value) && value.every(isToken)) return value;
+  throw new WireError(`${name} must be a list of tokens`);
+};
+const isToken = (value: Partial<Token> | null) =>
+  isCandidate(value, true) &&
+  Number.isInteger(value?.rank) &&
+  value?.top?.every?.((each) => isCandidate(each)) === true;
+const isCandidate = (value: Partial<Token> | null, orNothing = false) =>
+  Number.isInteger(value?.token) &&
+  typeof value?.text === "string" &&
+  (Number.isFinite(value.logprob) || (orNothing && value.logprob === null));
+
 /** A token of a text; those that are `special` no text can become. */
 const piece = object({ id: whole(0), text, special: flag });
 const taken = object({ token: whole(0), text });
@@ -25,7 +48,6 @@ const stretch = object({
   tokens: whole(0),
 });
 
-export type Token = ReturnType<typeof token>;
 export type Piece = ReturnType<typeof piece>;
 
 export const TO_VIEW = {
@@ -35,12 +57,12 @@ export const TO_VIEW = {
     title: text,
     parent: text,
     position: whole(0),
-    tokens: list(token),
+    tokens: tokens,
     n_vocab: whole(0),
     growing: flag,
   },
   /** More tokens of an answer that is being made; `at` is how many of its own it had before. */
-  grown: { line: text, at: whole(0), tokens: list(token) },
+  grown: { line: text, at: whole(0), tokens: tokens },
   /** What may come next after `prompt` and what was taken: the likeliest, and the others as `tail`: [logprob, count]. */
   steps: {
     prompt: text,
