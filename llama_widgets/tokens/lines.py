@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from .. import protocol as p
-from ..errors import ParameterError
+from ..errors import ContextOverflowError, ParameterError
 from ..requests import new_id
+from .rendering import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,6 +41,8 @@ class Line:
         ... and where: so many tokens are those of the parent.
     growing : bool
         Whether it is still being made.
+    turn : str
+        The id of the turn that it is in a conversation; "" if it is in none.
     """
 
     id: str = field(default_factory=new_id)
@@ -48,6 +51,7 @@ class Line:
     parent: Line | None = None
     position: int = 0
     growing: bool = False
+    turn: str = ""
 
     @property
     def whole(self) -> list[dict[str, Any]]:
@@ -102,23 +106,16 @@ class Lines:
         """Find out how likely each token is; of an answer whose probabilities were kept, that is known."""
         subject = self._subject
         title = "Answer" if subject.messages or subject.logprobs else "Text"
-        line = Line(title=title, tokens=[row(each) for each in subject.logprobs], growing=not subject.logprobs)
+        known = [row(each) for each in subject.logprobs]
+        line = Line(title=title, tokens=known, growing=bool(subject.text and not known), turn=subject.turn)
         self.all = [line]
-        if not subject.text:
-            line.growing = False
         if line.growing:
-            command = p.Judge(
-                request_id=line.id,
-                text=subject.text,
-                top=TOP,
-                model=subject.model,
-                load=subject.load,
-                **subject.told,
-            )
             try:
-                end = cast("p.JudgeDone", self._worker.run(command))
+                end = self._judged(line.id)
                 line.tokens = [row(each) for each in end.tokens]
                 self.n_vocab = end.n_vocab
+                if not end.cancelled:
+                    self._remember(end.tokens)
             finally:
                 line.growing = False
         self._changed(line)
@@ -167,10 +164,59 @@ class Lines:
                 self._grown(line, before)
 
         try:
-            self._worker.run(self._command(line), hear)
+            if line.parent is not None and line.parent.turn:
+                self._grow_in_chat(line, hear)
+            else:
+                self._worker.run(self._command(line), hear)
         finally:
             line.growing = False
             self._changed(line)
+
+    def _judged(self, request_id: str) -> p.JudgeDone:
+        subject = self._subject
+        command = p.Judge(
+            request_id=request_id, text=subject.text, top=TOP, model=subject.model, load=subject.load, **subject.told
+        )
+        try:
+            return cast("p.JudgeDone", self._worker.run(command))
+        except ContextOverflowError:
+            if subject.chat is None:
+                raise
+        # As when it was answered: without the turns that no longer fit.
+        rendered = render(subject.chat, subject.model, worker=self._worker)
+        gone = {span.message for span in rendered.spans if span.state == "dropped"}
+        told = [message for index, message in enumerate(subject.messages) if index not in gone]
+        return cast("p.JudgeDone", self._worker.run(replace(command, messages=told)))
+
+    def _grow_in_chat(self, line: Line, hear: Callable[[p.Event], None]) -> None:
+        chat, parent = self._subject.chat, line.parent
+        assert chat is not None  # noqa: S101 - else there would be no turn
+        assert parent is not None  # noqa: S101 - a branch has one
+        if parent.turn not in [turn.id for turn in chat.record.turns]:
+            chat.switch(parent.turn)  # another branch is shown
+        options = {
+            name: value for name, value in vars(self._subject.options).items() if value != vars(chat.options)[name]
+        }
+        stop = chat.watch(lambda event: hear(cast("p.Event", event)) if event.request_id == line.id else None)
+        try:
+            answer = chat.submit_from(
+                line.position,
+                line.tokens[0]["token"],
+                turn=parent.turn,
+                request_id=line.id,
+                **{**options, "top_logprobs": TOP},
+            )
+            line.turn = answer.turn.id
+            answer.wait()
+        finally:
+            stop()
+
+    def _remember(self, tokens: list[dict[str, Any]]) -> None:
+        """Keep with the answer which tokens it has, if that is not known, so that the conversation can branch there."""
+        chat = self._subject.chat
+        for turn in chat.record.turns if chat is not None else ():
+            if turn.id == self._subject.turn and turn.done is not None and turn.content == self._subject.text:
+                turn.done = replace(turn.done, text=turn.content, logprobs=tokens)
 
     def _command(self, line: Line) -> p.Generate:
         subject = self._subject

@@ -19,6 +19,7 @@ from .jobs import Jobs
 from .messages import FROM_VIEW
 from .messages import tokens as m
 from .panel import ChatPanel
+from .reading import of_context, of_template
 from .tokenizing import name_of, of_ids, of_text
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class TokenView(LlamaWidget):
         The tabs for which the model is at work.
     error : dict or None
         What went wrong last: ``code``, ``message``, ``hint``.
+    told : dict
+        What the tabs show beside the answers, by the type of the message: "steps", "tokenized", "template", "context".
     stepper : Stepper
         The text that is written token by token in the tab "next".
 
@@ -87,7 +90,7 @@ class TokenView(LlamaWidget):
         self.stepper = Stepper(about, asked)
         self._worker = asked
         self._about = about
-        self._shown: dict[str, Message] = {}  # what tabs were told, for views that come later
+        self.told: dict[str, Any] = {}  # what tabs were told, for views that come later
         self._made: set[str] = set()
         self._jobs = Jobs(self._draw_busy, self._failed)
         super().__init__(**given)
@@ -192,12 +195,17 @@ class TokenView(LlamaWidget):
             self._jobs.add(tab, self._lines.read)
         elif tab == "next":
             self._step(self.stepper.look)
+        elif tab in ("template", "context"):
+            self._made.discard(tab)  # a conversation goes on
+            self._jobs.add(
+                tab, lambda: self._tell((of_template if tab == "template" else of_context)(self._about, self._worker))
+            )
         elif tab == "tokenizer":
             self.tokenize(self._about.prompt + self._about.text)
 
     def _tell(self, message: Message) -> None:
         """Tell the views, and those that come later."""
-        self._shown[message.type] = message
+        self.told[message.type] = message
         self.publish(message)
 
     def _tell_line(self, line: Line) -> None:
@@ -255,7 +263,7 @@ class TokenView(LlamaWidget):
     def _on_hello(self, _message: Hello) -> None:
         for line in self.lines:
             self.publish(self._line(line))
-        for message in self._shown.values():
+        for message in self.told.values():
             self.publish(message)
         self.send_state({"busy", "error", "asked", "tab"})
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import llama_widgets as lw
+from llama_widgets.options import LoadOptions
 from llama_widgets.worker import Worker
 
 if TYPE_CHECKING:
@@ -99,3 +100,47 @@ def test_a_branch_is_stopped_and_keeps_what_it_has(worker: Worker, demo_model: P
     assert not branch.growing
     assert not view.busy
     assert len(branch.tokens) >= 4
+
+
+def test_a_branch_of_a_conversation_is_one_there(worker: Worker, demo_model: Path) -> None:
+    chat = lw.Chat(demo_model, system="You are terse.", worker=worker, temperature=0, max_tokens=8)
+    chat.ask("Why is the sky blue?")
+    view = lw.TokenView(chat)
+    view.wait()
+    (line,) = view.lines
+    first = view.branch(3, another(line.tokens[3])["token"])
+    view.wait()
+    assert not view.error
+    assert chat.messages[-1]["content"] == first.text != line.text
+    second = view.branch(5, another(first.whole[5])["token"], first.id)
+    third = view.branch(2, another(line.tokens[2])["token"])  # from the answer that is not shown any more
+    view.wait()
+    assert not view.error
+    assert second.text.startswith(first.text[:10])
+    assert chat.messages[-1]["content"] == third.text
+    assert chat.messages[-1]["siblings"] == [each.turn for each in view.lines]
+
+
+def test_a_view_tells_what_the_model_reads_and_what_it_no_longer_does(worker: Worker, demo_model: Path) -> None:
+    said = [
+        {"role": role, "content": f"{role} {i} says something"} for i in range(20) for role in ("user", "assistant")
+    ]
+    chat = lw.Chat(demo_model, system="You are terse.", messages=said, worker=worker)
+    chat.load_options = LoadOptions(n_ctx=256)
+    view = lw.TokenView(chat, tab="context")
+    for tab in ("template", "tokenizer"):
+        view.handle({"type": "show_tab", "request_id": "r", "tab": tab})
+    view.wait()
+    assert not view.error
+    context, template, tokenized = (view.told[kind] for kind in ("context", "template", "tokenized"))
+    kinds = [each["kind"] for each in context.stretches]
+    assert kinds[0] == "system"
+    assert {"dropped", "kept", "new"} <= set(kinds)
+    assert context.size == 256
+    assert sum(each["tokens"] for each in context.stretches if each["kind"] != "dropped") == template.tokens
+    text = "".join(run["text"] for run in template.runs)
+    assert "user 19 says something" in text
+    assert "user 0 says something" not in text
+    assert {run["text"] for run in template.runs if run["special"]} == {"<|im_start|>", "<|im_end|>"}
+    assert {run["role"] for run in template.runs} == {"", "system", "user", "assistant"}
+    assert "".join(piece["text"] for piece in tokenized.sides[0]["pieces"]) == "assistant 19 says something"
