@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import threading
 import weakref
 from collections.abc import Callable
@@ -19,6 +18,8 @@ from .runner import Runner
 
 if TYPE_CHECKING:
     import os
+
+    from matplotlib.axes import Axes
 
     from .scoring import Score
 
@@ -102,11 +103,9 @@ class Sweep:
         return f"<Sweep {self.state}: {self.done:,} of {self.total:,} runs{left}>{said}"
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:  # noqa: ANN401
-        try:  # late, as widgets know sweeps and not the other way round
-            grid = importlib.import_module("..widgets.sweep", __package__).SweepGrid(self)
-        except ImportError:
-            return {"text/plain": repr(self)}
-        bundle: dict[str, Any] = grid._repr_mimebundle_()
+        from ..widgets.sweep import SweepGrid  # late: widgets know sweeps, and not the other way round
+
+        bundle: dict[str, Any] = SweepGrid(self)._repr_mimebundle_()
         return bundle
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
@@ -213,6 +212,31 @@ class Sweep:
         if wait:
             self.wait()
         return tables.made(self.plan, self.rows, backend)
+
+    def plot(
+        self, value: str = "score", *, x: str | None = None, colour: str | None = None, ax: Axes | None = None
+    ) -> Axes:
+        """Draw a summary of the runs that are done: a dot for each, and the means.
+
+        Parameters
+        ----------
+        value : str
+            "score", "mean_logprob", "completion_tokens", "seconds", "ttft_s" or "decode_tps".
+        x, colour : str, optional
+            Which of ``dimensions`` goes along the axis and which has colours; by default two that vary.
+        ax : matplotlib Axes, optional
+            Where to draw; by default in a new figure.
+
+        Raises
+        ------
+        SweepError
+            If there is nothing to draw yet.
+        ParameterError
+            If matplotlib is not installed, or there is no such value or dimension.
+        """
+        from .plotting import plot
+
+        return plot(self, value, x, colour, ax)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all into a file, ``.jsonl`` or ``.parquet``, in place of what it holds, and go on with each run.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
@@ -211,3 +213,42 @@ def test_what_no_table_is_made_by(sweep: Callable[..., lw.Sweep], monkeypatch: p
         made.to_dataframe()
     with pytest.raises(ParameterError, match="writes Parquet"):
         made.save("runs.parquet")
+
+
+# Plots
+
+
+@pytest.fixture
+def scored(sweep: Callable[..., lw.Sweep], monkeypatch: pytest.MonkeyPatch) -> lw.Sweep:
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    params = {"temperature": [0, 0.5, 1]}
+    made = sweep({"a": "one", "b": "three"}, params=params, seeds=2, score=lambda row: len(row["text"]) + row["seed"])
+    return made.wait()
+
+
+def test_a_plot_has_a_dot_for_each_run_and_a_mean_for_each_place(scored: lw.Sweep) -> None:
+    axes = scored.plot()
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("temperature", "score")
+    means, dots = axes.get_lines()[::2], axes.get_lines()[1::2]
+    assert [line.get_label() for line in means] == ["a", "b"]
+    assert [np.asarray(line.get_ydata()).tolist() for line in means] == [[4.5] * 3, [6.5] * 3]
+    assert [np.asarray(line.get_ydata()).tolist() for line in dots] == [[4, 5] * 3, [6, 7] * 3]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "0.5", "1"]
+
+
+def test_a_plot_of_what_is_chosen(scored: lw.Sweep) -> None:
+    axes = scored.plot("completion_tokens", x="prompt", colour="seed", ax=scored.plot().figure.add_subplot())
+    assert axes.get_xlabel() == "prompt"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b"]
+
+
+def test_what_is_not_plotted(scored: lw.Sweep, sweep: Callable[..., lw.Sweep], monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong: list[dict[str, Any]] = [{"value": "warmth"}, {"x": "warmth"}, {"colour": "warmth"}]
+    for options in wrong:
+        with pytest.raises(ParameterError, match="warmth"):
+            scored.plot(**options)
+    with pytest.raises(SweepError, match="No run has a score"):
+        sweep("one").wait().plot()
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ParameterError, match="pip install matplotlib"):
+        scored.plot()
