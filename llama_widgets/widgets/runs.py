@@ -13,7 +13,7 @@ from ..sweeping.tables import columns_of
 from .messages.sweep import Runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from ..sweeping.plan import Row
     from ..sweeping.sweep import Sweep
@@ -114,21 +114,26 @@ def to_html(sweep: Sweep, spanned: Dimensions, begin: int = 0, end: int = KEPT_R
     varied = [(each, codes) for each, codes in zip(*spanned, strict=True) if len(each["values"]) > 1]
     shown: list[dict[str, Any]] = [dict(row) for row in sweep.rows[begin:end] if row["state"] != "waiting"]
     figures = [name for name in ("score", "mean_logprob") if any(dict(row)[name] is not None for row in sweep.rows)]
-    lines = [_line("th", [*(each["name"] for each, _ in varied), "reply", *figures])]
+    lines = [_line("th", [_escaped(name) for name in (*(each["name"] for each, _ in varied), "reply", *figures)])]
     for row in shown:
         labels = [each["values"][code] if (code := codes[row["index"]]) >= 0 else "" for each, codes in varied]
         numbers = ["" if row[name] is None else f"{row[name]:.4g}" for name in figures]
-        lines.append(_line("td", [*labels, _cut(_said(row), _KEPT_TEXT), *numbers]))
+        # Jupyter writes what stands in a cell to its right end, which suits numbers.
+        said = f'<div align="left">{_escaped(_cut(_said(row), _KEPT_TEXT))}</div>'
+        lines.append(_line("td", [*map(_escaped, labels), said, *numbers]))
     table = "\n".join(["<table>", *lines, "</table>"]) if shown else ""
     more = len(sweep.rows) - end
     note = f"<p>{more:,} more runs are not shown here.</p>" if more > 0 and end == KEPT_RUNS else ""
     return f'<div class="lw-sweep-kept">\n{table}{note}\n</div>'
 
 
-def _line(tag: str, cells: Sequence[str]) -> str:
+def _line(tag: str, cells: Iterable[str]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in cells) + "</tr>"
+
+
+def _escaped(text: str) -> str:
     # In one line: within Markdown it is one block then.
-    texts = (html.escape(cell).replace("\r", "").replace("\n", "<br>") for cell in cells)
-    return "<tr>" + "".join(f"<{tag}>{text}</{tag}>" for text in texts) + "</tr>"
+    return html.escape(text).replace("\r", "").replace("\n", "<br>")
 
 
 def _kind(sweep: Sweep, name: str) -> str:

@@ -186,7 +186,7 @@ def test_the_notebook_keeps_a_table_that_is_harmless(grids: Grids) -> None:
     assert "\n\n" not in html
     assert html.count("<tr>") == len(hostile) + 1
     tags = {part.partition(">")[0].strip("/") for part in html.split("<")[1:]}
-    assert tags == {'div class="lw-sweep-kept"', "div", "table", "tr", "th", "td", "br"}
+    assert tags == {'div class="lw-sweep-kept"', 'div align="left"', "div", "table", "tr", "th", "td", "br"}
 
 
 def test_a_grid_that_is_closed_hears_nothing(grids: Grids) -> None:

@@ -9,13 +9,16 @@ import type { SweepSession } from "./session";
 interface HeaderProps {
   standing: Standing;
   synced: boolean;
+  /** Whether any run has begun. */
+  begun: boolean;
   session: SweepSession;
 }
 
-export function Header({ standing, synced, session }: HeaderProps) {
+export function Header({ standing, synced, begun, session }: HeaderProps) {
   const { state, done, failed, total, rate, eta_s } = standing;
   const running = state === "running";
   const facts = [
+    running && synced && !begun ? "waiting for the model" : "",
     running && rate ? `batched · ${speed(rate)} tokens/s together` : "",
     running && eta_s !== null ? `${duration(eta_s)} left` : "",
     running || !synced ? "" : state,

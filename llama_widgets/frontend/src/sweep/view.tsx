@@ -80,7 +80,7 @@ export function SweepGrid({ session }: { session: SweepSession }) {
   const [first, second] = picked;
   return (
     <div ref={box}>
-      <Header standing={standing} synced={synced} session={session} />
+      <Header standing={standing} synced={synced} begun={runs.length > 0} session={session} />
       <Alert error={error} />
       <Notices notices={standing.notices} />
       <div class="lw-bar lw-row lw-axes">
