@@ -12,6 +12,7 @@ import traceback
 from benchmarks import (
     aborts,
     bundles,
+    cells,
     decode,
     downloads,
     estimates,
@@ -36,6 +37,7 @@ PARTS = {
     "sweeping": sweeping.rows,
     "aborts": aborts.rows,
     "kernel": kernel.rows,
+    "cells": cells.rows,
     "memory": memory.rows,
     "imports": imports.rows,
     "listing": listing.rows,
