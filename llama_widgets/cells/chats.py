@@ -23,12 +23,15 @@ class CellChat:
     ----------
     chat : Chat
         The conversation.
+    given : dict
+        The model and the system prompt that its cells have named, which the others go on with.
     last : Job or None
         What was begun last: questions of one conversation are asked in turn.
     """
 
     def __init__(self, worker: Worker | None = None) -> None:
         self.chat = Chat(worker=worker)
+        self.given: dict[str, Any] = {}
         self.last: Any = None
         self._questions: dict[str, str] = {}  # the ids of the questions by the cells that asked them
         self._later: list[Turn] = []

@@ -13,7 +13,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..chat.settings import NAMES, Settings
+from ..chat.classrooms import current
+from ..chat.settings import NAMES
 from ..errors import ParameterError
 from ..filling import Hole, fill, parse
 from ..library.references import model_text
@@ -228,9 +229,10 @@ def _objects(option: Option, word: str, names: Mapping[str, Any]) -> Any:  # noq
 
 def _checked(line: Line) -> Line:
     given = line.given
-    Settings().changed(line.settings)
+    room = current()
+    room.settings.changed(line.settings)
     if "model" in given:
-        model_text(given["model"])
+        room.check_model(given["model"])
     name = given.get("as", "_")
     if not (isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name)):
         raise ParameterError(f"{name!r:.80} cannot be the name of a variable.", "For example --as answer.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
 
+from ..chat.classrooms import current
 from ..errors import LlamaWidgetsError, ParameterError
 from ..filling import Filled, fill
 from ..library.references import model_text
@@ -43,7 +44,7 @@ Without ``--chat`` a cell stands alone. Cells with the same ``--chat`` are one c
 show: a cell that is run again asks in the place of its question, the model is told what stands before it, and the
 answers of later cells stay after it. What was there is kept as a branch beside it.
 
-The model is the one on the line, else that of the conversation, else the notebook's default, else the one in memory.
+The model is the one on the line, else that of the conversation, else the default, else the one in memory.
 Stop ends the answer and later cells run on; interrupting the kernel ends it too, and with it a run of all cells. What
 was said until then stays. Restart & Run All gives the same notebook again with ``--reproducible`` and a ``--seed`` or
 ``--temperature 0``.
@@ -140,7 +141,8 @@ class LlamaMagics(Magics):
     def _ask(self, given: Line, text: str) -> None:
         if not text.strip():
             raise ParameterError("There is no question.", "Write one below the line of %%llama, or behind ' -- '.")
-        asked = given.over(self.defaults)
+        talk = self._talk(given)
+        asked = given.over({**self.defaults, **talk.given})
         question: Filled | str = fill(text.strip("\n"), self.names)
         shown = above.executed(self._shell, asked.given["cells"]) if "cells" in asked.given else []
         if asked.given.get("error"):
@@ -151,7 +153,6 @@ class LlamaMagics(Magics):
         if background and getattr(self._shell, "kernel", None) is None:
             raise ParameterError("In a terminal an answer has no place in the background.", "Leave --background out.")
         cell, named = self._cell()
-        talk = self._talk(given, asked)
         job = Job(cell=cell, line=asked, text=question, shown=shown, names=self.names, talk=talk, before=talk.last)
         output = output_for(self._shell, talk.chat, job.request_id, job.stop, cell=named)
         if before := self._jobs.get(cell):
@@ -169,14 +170,15 @@ class LlamaMagics(Magics):
         if job.talk.last is job:
             job.talk.last = None
 
-    def _talk(self, given: Line, asked: Line) -> CellChat:
+    def _talk(self, given: Line) -> CellChat:
         """Return the conversation of a cell: that of its name, or one of its own."""
-        name = asked.given.get("chat")
-        if not name or (given.given.get("new") and "chat" not in given.given):
+        name = given.given.get("chat", "" if given.given.get("new") else self.defaults.get("chat"))
+        if not name:
             return CellChat(self._worker)
-        if name not in self.chats:
-            self.chats[name] = CellChat(self._worker)
-        return self.chats[name]
+        talk = self.chats.get(name) or CellChat(self._worker)
+        self.chats[name] = talk
+        talk.given |= {key: given.given[key] for key in ("model", "system") if key in given.given}
+        return talk
 
     def _cell(self) -> tuple[str, bool]:
         """Return what tells this question of this cell from others, and whether the front end has named the cell."""
@@ -192,16 +194,14 @@ class LlamaMagics(Magics):
         defaults = dict(line.defaults_of(given))
         if defaults.pop("reset", False):
             self.defaults = {}
-        if "model" in defaults and self._worker is None:
-            from ..library.local import find
-
-            find(model_text(defaults["model"]))
+        if "model" in defaults:
+            (self._worker or shared()).find(current().check_model(defaults["model"]))
         self.defaults |= defaults
 
     def _overview(self) -> str:
         worker = self._worker or shared()
-        loaded = worker.loaded
-        model = model_text(self.defaults.get("model")) or (loaded.model if loaded is not None else "")
+        in_memory = worker.loaded.model if worker.loaded is not None else ""
+        model = model_text(self.defaults.get("model")) or current().model or in_memory
         memory = " (in memory)" if model and worker.is_loaded(model) else ""
         settings = [f"{line.written(name)} {value}" for name, value in self.defaults.items() if name != "model"]
         chats = [f"{name} ({_times(talk.asked, 'question')})" for name, talk in self.chats.items()]

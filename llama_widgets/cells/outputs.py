@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..chat.asking import pieces_of, wait_for
+from ..chat.transcript import quiet
 from ..requests import new_id
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class _Growing:
         for piece in pieces_of(answer):
             text += piece
             if time.monotonic() - shown_at >= _INTERVAL_S:
-                _update(self._id, text, text)
+                _update(self._id, quiet(text), text)
                 shown_at = time.monotonic()
 
     def end(self, markdown: str, text: str, note: str) -> None:

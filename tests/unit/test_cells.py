@@ -84,8 +84,7 @@ def notebook(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: py
     monkeypatch.setattr(rooms, "CellChat", lambda _worker: CellChat(made.worker))
     made.run("%load_ext llama_widgets")
     shell.user_ns.update(m="m.gguf", City=City)
-    made.run("%llama --temperature 0")
-    shell.magics_manager.registry["LlamaMagics"].defaults["model"] = "m.gguf"
+    made.run("%llama m.gguf --temperature 0")
     yield made
     made.worker.close()
     shell.history_manager.end_session()
@@ -122,6 +121,28 @@ def test_cells_of_one_name_are_one_conversation_and_others_stand_alone(notebook:
     assert len(cells.chat("a").conversations) == 2
     with pytest.raises(lw.errors.ParameterError, match="'b'"):
         cells.chat("b")
+
+
+def test_a_conversation_keeps_the_model_and_the_system_prompt_of_its_cells(notebook: Notebook) -> None:
+    notebook.run("%%llama other.gguf --chat a --system 'Be brief.'\nfirst")
+    notebook.run("%%llama --chat a\nsecond")
+    assert notebook.told[0] == "Be brief."
+    assert cells.chat("a").model == "other.gguf"
+    notebook.run("%%llama\nalone")
+    assert notebook.told == ["alone"]
+    assert notebook.asked[-1].model == "m.gguf"
+
+
+def test_a_class_sets_what_cells_begin_with(notebook: Notebook) -> None:
+    lw.classroom(system="Be kind.", max_tokens=9, lock=["max_tokens"])
+    try:
+        notebook.run("%%llama\nx")
+        assert notebook.told == ["Be kind.", "x"]
+        assert notebook.options["max_tokens"] == 9
+        assert "LockedError" in notebook.fails("%%llama --max-tokens 10\nx")
+        assert "LockedError" in notebook.fails("%llama --max-tokens 10")
+    finally:
+        lw.classroom()
 
 
 def test_a_cell_that_is_run_again_takes_its_own_place(notebook: Notebook) -> None:
