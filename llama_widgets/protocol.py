@@ -132,6 +132,7 @@ class Predict(Message):
     prompt: str = ""
     messages: list[dict[str, Any]] = field(default_factory=list)
     thinking: bool | Literal["auto"] = "auto"
+    tools: list[dict[str, Any]] = field(default_factory=list)
     response_prefix: str = ""
     response_tokens: list[int] = field(default_factory=list)
     options: GenerationOptions = field(default_factory=GenerationOptions)
@@ -155,6 +156,7 @@ class Judge(Message):
     prompt: str = ""
     messages: list[dict[str, Any]] = field(default_factory=list)
     thinking: bool | Literal["auto"] = "auto"
+    tools: list[dict[str, Any]] = field(default_factory=list)
     top: int = param(10, 0, 1_000)
     model: str | None = None
     load: LoadOptions | None = None

@@ -65,6 +65,11 @@ class Settings(AnswerOptions):
     schema: Any = None
     locked: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def offered(self) -> list[dict[str, Any]]:
+        """What a model is told of the tools that it may call."""
+        return [] if self.tool_choice == "none" else [tool.spec for tool in self.tools]
+
     def value(self, name: str) -> Any:  # noqa: ANN401 - an option of any type
         """Return the value of one of ``NAMES`` as it was given."""
         if name == "json_schema":

@@ -121,6 +121,7 @@ def _asked(command: Predict | Judge, prefix: str) -> Generate:
         request_id="",
         messages=command.messages,
         thinking=command.thinking,
+        tools=command.tools,
         response_prefix=prefix,
         options=options,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from .. import protocol as p
+from ..chat.reply import Reply
 from ..errors import ParameterError
 from ..library.references import model_text
 from ..requests import new_id
@@ -90,17 +91,17 @@ class Judgement(Rows[Judged]):
 
 
 def judge(
-    source: str | tuple[Any, Any], model: object = None, *, top: int = 10, worker: Worker | None = None
+    source: str | Reply | tuple[Any, Any], model: object = None, *, top: int = 10, worker: Worker | None = None
 ) -> Judgement:
     """Return how likely each token of a text is where it stands, and wait for it.
 
     Parameters
     ----------
-    source : str or tuple
-        A text. Or what it comes after, which is not judged, and the text: ``(messages, answer)``, or
+    source : str, Reply or tuple
+        A text, or a reply. Or what it comes after, which is not judged, and the text: ``(messages, answer)``, or
         ``(beginning, text)``. An answer may also be a list of its tokens.
     model : str or path or Model, optional
-        Who judges, by default the model in memory. It is loaded if it is not.
+        Who judges, by default who made the reply, or the model in memory. It is loaded if it is not.
     top : int
         How many of the likeliest tokens to return beside each.
     worker : Worker, optional
@@ -126,9 +127,12 @@ def judge(
     >>> lw.judge("The capital of France is Paris.").to_dataframe()  # doctest: +SKIP
     >>> lw.judge((chat.messages[:-1], "Lyon.")).perplexity  # doctest: +SKIP
     """
-    before, text = source if isinstance(source, tuple) and len(source) == 2 else ("", source)  # noqa: PLR2004 - a pair
-    given: dict[str, Any] = {"tokens" if isinstance(text, (list, tuple)) else "text": text}
-    given |= told(before) | {"request_id": new_id(), "top": top, "model": model_text(model) or None}
+    if isinstance(source, Reply):
+        given = _of_reply(source)
+        model = model or source.model
+    else:
+        given = _of_text(source)
+    given |= {"request_id": new_id(), "top": top, "model": model_text(model) or None}
     command = build(p.Judge, given, where="what is judged", error=ParameterError)
     done = cast("p.JudgeDone", (worker or shared()).run(command))
     rows = (
@@ -143,3 +147,23 @@ def judge(
         for each in done.tokens
     )
     return Judgement(rows, n_vocab=done.n_vocab, cancelled=done.cancelled)
+
+
+def _of_text(source: object) -> dict[str, Any]:
+    before, text = source if isinstance(source, tuple) and len(source) == 2 else ("", source)  # noqa: PLR2004 - a pair
+    return {"tokens" if isinstance(text, (list, tuple)) else "text": text, **told(before)}
+
+
+def _of_reply(reply: Reply) -> dict[str, Any]:
+    """Return what a reply was made of: its tokens, where they are known, after what was asked."""
+    if not reply.asked:
+        msg = "It is not known what this reply answers."
+        raise ParameterError(msg, "Say it: lw.judge((messages, reply.text)).")
+    made = reply.provenance.known().get("parameters", {}) if reply.provenance is not None else {}
+    given = {**reply.asked, **{name: made[name] for name in ("thinking", "tools") if name in made}}
+    if made.get("tool_choice") == "none":
+        given.pop("tools", None)
+    if not reply.logprobs:
+        return {**given, "text": reply.text}
+    drawn = [each["token"] for each in reply.logprobs]
+    return {**given, "text": made.get("response_prefix", ""), "tokens": drawn}

@@ -141,7 +141,7 @@ def predict(
     if isinstance(source, Chat):
         model, worker = model or source.model, worker or source.worker
         given |= {"messages": prompt(source.record.turns, source.system), "load": source.load_options}
-        given["thinking"] = source.settings.thinking
+        given |= {"thinking": source.settings.thinking, "tools": source.settings.offered}
         settings = replace(source.options, grammar=None, json_schema=None)
     else:
         given |= told(source)

@@ -191,8 +191,7 @@ def _of_chat(chat: Chat) -> tuple[dict[str, Any], list[str]]:
         "messages": [*system, *(message for _, message in pairs)],
         "options": replace(settings.options, grammar=None, json_schema=None),
         "thinking": settings.thinking,
-        "tools": [tool.spec for tool in settings.tools],
-        "tool_choice": settings.tool_choice,
+        "tools": settings.offered,
         "response_prefix": last.content if last else "",
     }
     return fields, [*("" for _ in system), *(turn.id for turn, _ in pairs), last.id if last else ""]
@@ -219,8 +218,7 @@ def _rendered(command: p.GenerateChatCompletion, model: Model, n_ctx: int, turns
     system = [index for index, message in enumerate(messages) if message["role"] == "system"]
     gone, fits = said[: made.dropped], [*system, *said[made.dropped :]] if made.dropped else [*range(len(messages))]
     kept = [messages[index] for index in fits]
-    tools = [] if command.tool_choice == "none" else command.tools
-    places = Layout(model.template, command.thinking, tools).places(kept, text)
+    places = Layout(model.template, command.thinking, command.tools).places(kept, text)
     newest = max((at for at, message in enumerate(kept) if message["role"] == "user"), default=0)
 
     def span(at: int) -> Span:

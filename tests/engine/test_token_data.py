@@ -201,6 +201,36 @@ def test_an_answer_is_judged_after_messages_or_a_beginning(worker: Worker) -> No
     assert [each.text for each in lw.judge(("One, two,", " three"), worker=worker)] == [" three"]
 
 
+def test_a_reply_is_judged_as_it_was_made(worker: Worker, demo_model: Path) -> None:
+    chat = lw.Chat(demo_model, worker=worker, temperature=0, max_tokens=6, tools=[len], tool_choice="none")
+    kept = chat.ask("Count to ten.", response_prefix="One", top_logprobs=1)
+    judged = lw.judge(kept, worker=worker)
+    assert "".join(each.text for each in judged) == kept.text
+    assert [each.id for each in judged[1:]] == [each["token"] for each in kept.logprobs]
+    assert [each.logprob for each in judged[1:]] == pytest.approx([e["logprob"] for e in kept.logprobs], abs=0.5)
+    other = chat.regenerate(response_prefix="One", top_logprobs=None)
+    assert other.text == kept.text
+    assert lw.judge(other, worker=worker) == judged
+    completed = lw.complete("one, two,", worker=worker, max_tokens=2, temperature=0, top_logprobs=0)
+    assert [each.rank for each in lw.judge(completed, worker=worker)] == [1, 1]
+    with pytest.raises(ParameterError, match="not known what this reply answers"):
+        lw.judge(lw.Reply(text="a", stop_reason="eos"), worker=worker)
+
+
+def test_tools_are_told_of(worker: Worker, demo_model: Path) -> None:
+    def weather(city: str) -> str:
+        """Tell the weather in a city."""
+        return city
+
+    chat = lw.Chat(demo_model, messages=CHAT, worker=worker, tools=[weather])
+    rendered = lw.render(chat)
+    assert "Tell the weather" in rendered.text
+    assert lw.predict(chat).n_tokens == len(rendered.tokens)
+    assert lw.judge(chat.ask("Hi", max_tokens=1, tool_choice="none"), worker=worker)
+    chat.configure(tool_choice="none")
+    assert "weather" not in lw.render(chat).text
+
+
 @pytest.mark.parametrize("source", ["", 5, (CHAT, ""), (5, "a"), ("a", 5), ("a", ["x"])], ids=str)
 def test_what_is_not_judged(worker: Worker, source: object) -> None:
     with pytest.raises(ParameterError) as error:

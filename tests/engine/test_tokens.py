@@ -17,9 +17,12 @@ from llama_widgets.errors import ContextOverflowError, GrammarError, Insufficien
 from llama_widgets.options import GenerationOptions
 from llama_widgets.protocol import GenerateChatCompletion, Judge, JudgeDone, Predict, PredictDone, Progress
 
+from . import tiny
 from .conftest import completion
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .conftest import Bench
 
 PROMPT = "My favourite thing in the world is"
@@ -266,6 +269,24 @@ def test_what_cannot_be_judged(bench: Bench, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("llama_widgets.engines.system.free_memory", lambda: 1)
     with pytest.raises(InsufficientMemoryError, match="To judge"):
         judge(bench, "A text.")
+
+
+@pytest.mark.parametrize("arch", ["llama", "gemma2", "mamba", "lfm2"])
+def test_every_kind_of_memory(empty: Bench, tmp_path: Path, arch: str) -> None:
+    """With a sliding window and with a running state too, both say the same, and in front is what begins a text."""
+    empty.load(tiny.write(tmp_path / "tiny.gguf", arch), n_ctx=512)
+    text = "The quick brown fox jumps over the lazy dog, and again. " * 3
+    done = judge(empty, text, top=0)
+    assert (done.n_before, len(done.tokens)) == (1, len(text))
+    assert done.tokens[0]["logprob"] is not None
+    for length in (1, 70, len(text) - 1, 70):
+        said = {each["token"]: each["p"] for each in predict(empty, prompt=text[:length]).candidates}
+        token = done.tokens[length]
+        assert np.exp(token["logprob"]) == pytest.approx(said[token["token"]], rel=0.02)
+    empty.assert_memory_agrees()
+    empty.cancel.request()
+    assert predict(empty, prompt=text).cancelled
+    empty.assert_memory_agrees()
 
 
 # Answers that begin with given tokens

@@ -398,16 +398,18 @@ def test_waiting_on_the_workers_own_thread_is_refused(make: Callable[..., Worker
     worker.forbid_own_thread()
 
 
+_ENDS = {"generate": p.CompletionDone, "load": p.ModelLoaded, "predict": p.PredictDone, "judge": p.JudgeDone}
+
+
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(["generate", "load", "abort"]), st.integers(0, 5)), max_size=25))
+@given(st.lists(st.tuples(st.sampled_from([*_ENDS, "abort"]), st.integers(0, 5)), max_size=25))
 def test_whatever_is_asked_and_aborted_ends_exactly_once(plan: Iterable[tuple[str, int]]) -> None:
     worker = Worker(ScriptedEngine, find=Path)
     ends: Counter[str] = Counter()
     asked: list[str] = []
 
     def listen(event: p.Event) -> None:
-        kind = "load" if event.request_id.startswith("load") else "generate"
-        if isinstance(event, (p.Error, p.ModelLoaded if kind == "load" else p.CompletionDone)):
+        if isinstance(event, (p.Error, _ENDS[event.request_id.rstrip("0123456789")])):
             ends[event.request_id] += 1
 
     for i, (what, n) in enumerate(plan):
@@ -417,6 +419,10 @@ def test_whatever_is_asked_and_aborted_ends_exactly_once(plan: Iterable[tuple[st
         asked.append(f"{what}{i}")
         if what == "load":
             worker.submit(p.LoadModel(request_id=asked[-1], model=f"{n}.gguf"), listen)
+        elif what == "predict":
+            worker.submit(p.Predict(request_id=asked[-1], prompt="a b c", model=f"{n}.gguf"), listen)
+        elif what == "judge":
+            worker.submit(p.Judge(request_id=asked[-1], text="a b c", model=f"{n}.gguf"), listen)
         else:
             worker.submit(generate(asked[-1], "a b c", f"{n}.gguf"), listen)
     worker.close()
