@@ -16,7 +16,7 @@ from ..requests import SLICE_S, new_id, wait
 from ..worker import shared
 from . import keeping
 from .rounds import Entry, Round
-from .sides import LETTERS, Side, read_sides
+from .sides import LETTERS, Side, read_seed, read_sides
 
 if TYPE_CHECKING:
     import os
@@ -103,7 +103,7 @@ class Comparison:
         self.rounds: list[Round] = []
         self.blind = bool(blind)
         self.follow = bool(follow)
-        self.seed = _seed(seed)
+        self.seed = read_seed(seed)
         self._given_worker = worker
         self._chats: list[Chat] = []
         self._mutex = threading.RLock()
@@ -395,12 +395,3 @@ class Comparison:
                 name = f"Answer {LETTERS[place]}" if asked.hidden else self.sides[asked.order[place]].name
                 raise type(entry.failure)(f"{name}: {entry.failure.message}", entry.failure.hint)
         return [entry.reply for entry in entries if entry.reply is not None]
-
-
-def _seed(seed: object) -> int:
-    if seed is None:
-        return random.SystemRandom().getrandbits(32)
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        msg = f"The seed of a comparison must be a whole number, not {seed!r:.80}."
-        raise ParameterError(msg, "It shuffles the places of blind rounds.")
-    return seed

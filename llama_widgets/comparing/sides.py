@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
@@ -74,6 +75,16 @@ def read_sides(given: object, *, model: object, worker: Worker | None, options: 
         raise ParameterError(msg, "Give each side one of its own.")
     names = _distinct([side.name or name for side, name in zip(made, _names(made), strict=True)])
     return [Side(**{**vars(side), "name": name}) for side, name in zip(made, names, strict=True)]
+
+
+def read_seed(seed: object) -> int:
+    """Return what shuffles the places of blind rounds, by default something new."""
+    if seed is None:
+        return random.SystemRandom().getrandbits(32)
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        msg = f"The seed of a comparison must be a whole number, not {seed!r:.80}."
+        raise ParameterError(msg, "It shuffles the places of blind rounds.")
+    return seed
 
 
 def _named(name: object, given: object) -> object:
