@@ -50,6 +50,7 @@ class Sweep:
         self._lock = threading.Lock()
         self._runner: Runner | None = None
         self._unkept = ""
+        self._grid: Any = None  # what shows it, made when it is first shown
         _all.add(self)
 
     # What it is, and how far
@@ -102,11 +103,12 @@ class Sweep:
         said = "".join(f"\n{notice}" for notice in self.notices)
         return f"<Sweep {self.state}: {self.done:,} of {self.total:,} runs{left}>{said}"
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:  # noqa: ANN401
+    def _repr_mimebundle_(self, **_: Any) -> Any:  # noqa: ANN401 - as anywidget has it
         from ..widgets.sweep import SweepGrid  # late: widgets know sweeps, and not the other way round
 
-        bundle: dict[str, Any] = SweepGrid(self)._repr_mimebundle_()
-        return bundle
+        if self._grid is None or self._grid.comm is None:  # closed, by whoever has closed all widgets
+            self._grid = SweepGrid(self)
+        return self._grid._repr_mimebundle_()
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         """Call ``watcher`` with the indices of the rows that have changed, at most 20 times a second.

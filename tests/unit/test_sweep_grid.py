@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ipywidgets
 import pytest
 
 import llama_widgets as lw
@@ -195,3 +196,14 @@ def test_a_grid_that_is_closed_hears_nothing(grids: Grids) -> None:
     before = len(grids.told("sweep_changed"))
     sweep.score(lambda _: 1)
     assert len(grids.told("sweep_changed")) == before
+
+
+def test_a_sweep_that_is_shown_twice_has_one_grid() -> None:
+    worker = Worker(ScriptedEngine, find=Path)
+    sweep = lw.sweep("delta gamma", models="m.gguf", worker=worker)
+    view = "application/vnd.jupyter.widget-view+json"
+    first, again = (sweep._repr_mimebundle_()[0] for _ in range(2))
+    assert first[view]["model_id"] == again[view]["model_id"]
+    ipywidgets.Widget.close_all()
+    assert sweep._repr_mimebundle_()[0][view]["model_id"] != first[view]["model_id"]
+    worker.close()
