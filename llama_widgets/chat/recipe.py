@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pprint import pformat
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ParameterError
@@ -61,23 +60,32 @@ class _Names(list[str]):
 
 
 def _call(function: str, values: list[Any], options: Mapping[str, Any]) -> str:
-    arguments = [*map(_literal, values), *(f"{name}={_literal(value)}" for name, value in options.items())]
-    short = f"{function}({', '.join(arguments)})"
-    if len(short) <= _WIDTH and "\n" not in short:
-        return short
+    arguments = [*map(_literal, values), *(f"{name}={_literal(value, len(name))}" for name, value in options.items())]
     if len(arguments) == 1 and arguments[0].startswith('"""'):
         return f"{function}({arguments[0]})"
-    return "\n".join([f"{function}(", *(f"{_INDENT}{argument}," for argument in arguments), ")"])
+    return _listed(f"{function}(", arguments, ")", 0)
 
 
-def _literal(value: Any) -> str:  # noqa: ANN401
-    """Return a value as a person writes it."""
+def _literal(value: Any, before: int = 0, indent: str = _INDENT) -> str:  # noqa: ANN401
+    """Return a value as a person writes it, ``before`` characters of the line away from its indent."""
     if isinstance(value, str):
         return f'"""{value}"""' if "\n" in value and _PLAIN.fullmatch(value) else _quoted(value)
-    if isinstance(value, (dict, list)) and not isinstance(value, _Names):
-        inner = pformat(value, width=_WIDTH - len(_INDENT), sort_dicts=False)
-        return inner.replace("\n", f"\n{_INDENT}")
+    if isinstance(value, dict):
+        deeper = indent + _INDENT
+        items = [f"{_quoted(str(key))}: {_literal(item, len(str(key)) + 4, deeper)}" for key, item in value.items()]
+        return _listed("{", items, "}", before, indent)
+    if isinstance(value, list) and not isinstance(value, _Names):
+        return _listed("[", [_literal(item, 0, indent + _INDENT) for item in value], "]", before, indent)
     return repr(value)
+
+
+def _listed(begin: str, items: list[str], end: str, before: int, indent: str = "") -> str:
+    """Return items in one line where they have room there, else each in its own."""
+    short = f"{begin}{', '.join(items)}{end}"
+    if "\n" not in short and len(indent) + before + len(short) <= _WIDTH:
+        return short
+    lines = "".join(f"{indent}{_INDENT}{item},\n" for item in items)
+    return f"{begin}\n{lines}{indent}{end}"
 
 
 def _quoted(text: str) -> str:
