@@ -12,6 +12,7 @@ from ..library.references import model_text
 from ..options import LoadOptions
 from ..wire import build, known
 from . import configuration
+from .archive import shareable
 from .presets import system_text
 from .settings import NAMES, Settings
 
@@ -100,7 +101,8 @@ class Classroom:
 
     def __str__(self) -> str:
         """Return what is set, in a line."""
-        shown = (f"{name} {_shown(self.value(name))}{' (locked)' * (name in self.locked)}" for name in self.given)
+        values = {name: shareable(self.model) if name == "model" else self.value(name) for name in self.given}
+        shown = (f"{name} {_shown(value)}{' (locked)' * (name in self.locked)}" for name, value in values.items())
         return ", ".join(shown) or "nothing is set"
 
     def __repr__(self) -> str:

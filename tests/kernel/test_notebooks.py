@@ -17,6 +17,14 @@ PROMISES = {
     "chat_cells": ("Rayleigh", "'max_tokens'", "City(name='Paris'", "'name': 'wool'", "--temperature 0", "</small>"),
     "prompt_experiments": ("negative", "mean_logprob", "examples", "image/png", "('done', 12, 12)", "1,320,000 runs"),
     "quickstart": ("SmolLM2-135M-Instruct", "cached_tokens", "ChatPanel", "temperature", "True"),
+    "structured_output": (
+        *("Order(customer='Peter', item='coffee', count=2)", "Lars", "is not whole JSON", "uniqueItems"),
+        *("sunny in Rome", "The same, to the last character.", "chat = lw.Chat("),
+    ),
+    "choosing_a_model": (
+        *("135 million parameters", "fits: ", "ModelSelector", "tokens/s", "of 6 right", "max_tokens 200 (locked)"),
+        *("'max_tokens' is set for this class", "nothing is set"),
+    ),
 }
 """What a reader sees in the outputs of each notebook."""
 
