@@ -22,7 +22,7 @@ PROMISES = {
         *("sunny in Rome", "The same, to the last character.", "chat = lw.Chat("),
     ),
     "choosing_a_model": (
-        *("135 million parameters", "fits: ", "ModelSelector", "tokens/s", "of 6 right", "max_tokens 200 (locked)"),
+        *("135 million parameters", "fits: ", "ModelSelector", "tokens/s", "of 4 right", "max_tokens 200 (locked)"),
         *("'max_tokens' is set for this class", "nothing is set"),
     ),
 }
