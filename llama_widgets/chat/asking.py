@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from .answer import Answer
+    from .conversation import Chat
     from .reply import Reply
 
 _POLL_S = 0.01
@@ -22,6 +23,11 @@ class Asking:
 
     No abstract base class, as a widget has another metaclass.
     """
+
+    @property
+    def chat(self) -> Chat:
+        """The conversation, with no widget."""
+        raise NotImplementedError
 
     def submit(self, text: str, *, request_id: str | None = None, **options: Any) -> Answer:  # noqa: ANN401
         """Ask without waiting."""

@@ -104,6 +104,11 @@ class Chat(Asking, Branches, Exporting, Presets):
         self._begin_store(model=model, system=system, **options)
 
     @property
+    def chat(self) -> Chat:
+        """Itself."""
+        return self
+
+    @property
     def record(self) -> Record:
         """What was said, which answer is being made, and who hears of it."""
         return self._record

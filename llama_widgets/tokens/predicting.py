@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from .. import protocol as p
-from ..chat.conversation import Chat
+from ..chat.asking import Asking
 from ..chat.turns import prompt
 from ..errors import GenerationError, ParameterError
 from ..library.references import model_text
@@ -18,6 +18,8 @@ from .rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from ..chat.turns import Turn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +98,7 @@ class Prediction:
 
 
 def predict(
-    source: str | Sequence[Mapping[str, Any]] | Chat,
+    source: str | Sequence[Mapping[str, Any]] | Asking,
     model: object = None,
     *,
     top: int = 50,
@@ -108,8 +110,9 @@ def predict(
 
     Parameters
     ----------
-    source : str, list of dict or Chat
-        A text that is gone on with as it stands; messages or a conversation that are answered.
+    source : str, list of dict or Chat or ChatPanel
+        A text that is gone on with as it stands; messages that are answered; or a conversation, whose last question is,
+        with ``prefix`` in place of its answer.
     model : str or path or Model, optional
         Who is asked, by default that of the conversation, or the one in memory. It is loaded if it is not.
     top : int
@@ -138,9 +141,10 @@ def predict(
     as_text = isinstance(prefix, str)
     given: dict[str, Any] = {"response_prefix" if as_text else "response_tokens": prefix if as_text else list(prefix)}
     settings = GenerationOptions()
-    if isinstance(source, Chat):
+    if isinstance(source, Asking):
+        source = source.chat
         model, worker = model or source.model, worker or source.worker
-        given |= {"messages": prompt(source.record.turns, source.system), "load": source.load_options}
+        given |= {"messages": prompt(asked(source.record.turns), source.system), "load": source.load_options}
         given |= {"thinking": source.settings.thinking, "tools": source.settings.offered}
         settings = replace(source.options, grammar=None, json_schema=None)
     else:
@@ -159,6 +163,12 @@ def predict(
         n_tokens=done.n_tokens,
         n_vocab=done.n_vocab,
     )
+
+
+def asked(turns: Sequence[Turn]) -> Sequence[Turn]:
+    """Return the turns that are before the last answer; all, if it is not there yet."""
+    last = turns[-1] if turns else None
+    return turns[:-1] if last is not None and last.role == "assistant" and not last.tool_calls else turns
 
 
 def told(source: object) -> dict[str, Any]:

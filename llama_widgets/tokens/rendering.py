@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from .. import protocol as p
-from ..chat.conversation import Chat
+from ..chat.asking import Asking
 from ..chat.exporting import table
 from ..chat.turns import paired
 from ..errors import ParameterError
@@ -15,13 +15,14 @@ from ..library.references import model_text
 from ..wire import build
 from ..worker import Worker, shared
 from .layout import Layout
-from .predicting import told
+from .predicting import asked, told
 from .rows import Rows
 from .vocabulary import Tokens, located, vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ..chat.conversation import Chat
     from ..engines.model import Model
     from ..options import LoadOptions
 
@@ -122,7 +123,7 @@ class Rendered:
 
 
 def render(
-    source: Sequence[Mapping[str, Any]] | Chat,
+    source: Sequence[Mapping[str, Any]] | Asking,
     model: object = None,
     *,
     n_ctx: int | None = None,
@@ -136,7 +137,7 @@ def render(
 
     Parameters
     ----------
-    source : list of dict or Chat
+    source : list of dict or Chat or ChatPanel
         Messages, as they are told before an answer. Or a conversation as it stands; its last answer is the end of it.
     model : str or path or Model, optional
         Any model on this machine, by default that of the conversation, or the one in memory. No weights are loaded.
@@ -165,7 +166,8 @@ def render(
     load = None
     fields: dict[str, Any] = {"request_id": "", "thinking": thinking, "tools": list(tools)}
     turns: list[str] = []
-    if isinstance(source, Chat):
+    if isinstance(source, Asking):
+        source = source.chat
         model, worker, load = model or source.model, worker or source.worker, source.load_options
         about, turns = _of_chat(source)
         fields |= about
@@ -184,8 +186,9 @@ def render(
 def _of_chat(chat: Chat) -> tuple[dict[str, Any], list[str]]:
     """Return what the model is told of a conversation with its last answer, and the turn of each message."""
     settings, turns = chat.settings, chat.record.turns
-    last = turns[-1] if turns and turns[-1].role == "assistant" and not turns[-1].tool_calls else None
-    pairs = paired(turns[:-1] if last else turns)
+    before = asked(turns)
+    last = turns[-1] if len(before) < len(turns) else None
+    pairs = paired(before)
     system = [{"role": "system", "content": chat.system}] if chat.system else []
     fields = {
         "messages": [*system, *(message for _, message in pairs)],

@@ -149,6 +149,11 @@ class ChatPanel(Asking, Branches, Drawer, Keeping):
         self._draw_state()
 
     @property
+    def chat(self) -> Chat:
+        """The conversation, with no widget."""
+        return self._chat
+
+    @property
     def record(self) -> Record:
         """What was said, which answer is being made, and who hears of it."""
         return self._chat.record
@@ -181,6 +186,18 @@ class ChatPanel(Asking, Branches, Drawer, Keeping):
     def submit_continue(self, *, request_id: str | None = None, **options: Any) -> Answer:  # noqa: ANN401
         """Go on with an answer that was cut, without waiting; see ``Chat.continue_``."""
         return self._chat.submit_continue(request_id=request_id, **options)
+
+    def submit_from(
+        self,
+        position: int,
+        token: int | None = None,
+        *,
+        turn: str | None = None,
+        request_id: str | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> Answer:
+        """Go on from a token of an answer, without waiting; see ``Chat.continue_from``."""
+        return self._chat.submit_from(position, token, turn=turn, request_id=request_id, **options)
 
     def forbid_waiting(self) -> None:
         """Raise ``BusyError`` inside callbacks, where waiting for an answer would wait for ever."""

@@ -153,6 +153,8 @@ def test_what_comes_next_in_a_conversation(worker: Worker, demo_model: Path) -> 
     assert found.stages[0].kept == 1
     ids = lw.tokenize("The capital of France is", demo_model).ids
     assert lw.predict(chat, prefix=ids) == found
+    chat.messages = [*CHAT, {"role": "assistant", "content": "It was said already."}]
+    assert lw.predict(chat, prefix=ids) == found
 
 
 @pytest.mark.parametrize(

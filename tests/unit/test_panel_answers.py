@@ -228,3 +228,17 @@ def test_an_answer_is_gone_on_with_and_made_again(make: Callable[..., lw.ChatPan
     assert panel.error is not None
     assert panel.error["message"] == "It broke."
     assert panel.state == "ready"
+
+
+def test_a_panel_is_gone_on_from_as_its_conversation_is(make: Callable[..., lw.ChatPanel]) -> None:
+    panel = make()
+    panel.ask("one two")
+    done = panel.record.turns[-1].done
+    assert done is not None
+    other = {"token": 5, "text": "other", "logprob": -1.0}
+    done.logprobs.append({"token": 4, "text": "two", "logprob": -0.5, "top": [other]})
+    reply = panel.continue_from(0, 5)
+    assert reply.logprobs == [{**other, "top": [other]}]
+    assert panel.chat.messages == panel.messages
+    assert len(panel.messages[-1]["siblings"]) == 2
+    assert lw.predict(panel).candidates[0].text == "two"  # after the question: a scripted engine says its last word
