@@ -154,8 +154,9 @@ def test(layers: list[str]) -> list[Part]:
     REPORT.unlink(missing_ok=True)
     folders = [f"tests/{layer}" for layer in layers]
     pytest = [PYTHON, "-m", "pytest", "--continue-on-collection-errors", f"--junit-xml={REPORT}"]
-    # Two at a time: half of what tests do is to wait. Those of a file stay together, as they share what they set up.
-    finished = run([*pytest, "--numprocesses=2", "--dist=loadfile", *folders])
+    # Two at a time: half of what tests do is to wait. Those of a file stay together, as they share what they set up;
+    # the layers stay in their order, as Playwright leaves an event loop behind that units must not find.
+    finished = run([*pytest, "--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder", *folders])
     cases: dict[str, list[ET.Element]] = {layer: [] for layer in layers}
     for case in ET.parse(REPORT).iter("testcase") if REPORT.exists() else []:
         module = case.get("classname") or case.get("name") or ""  # the latter where a module cannot be imported
