@@ -13,8 +13,8 @@ from ..tokens.lines import Lines
 from ..tokens.stepping import Stepper
 from ..tokens.subject import subject
 from ..worker import Worker, shared
+from . import coloured
 from .base import LlamaWidget
-from .coloured import coloured
 from .jobs import Jobs
 from .messages import FROM_VIEW
 from .messages import tokens as m
@@ -95,7 +95,6 @@ class TokenView(LlamaWidget):
         self._jobs = Jobs(self._draw_busy, self._failed)
         super().__init__(**given)
         self.show(asked=name_of(about.model or ""))
-        self._make("probabilities")
         self._make(self.tab)
 
     @property
@@ -253,12 +252,11 @@ class TokenView(LlamaWidget):
             self.stop()
         bundle = super()._repr_mimebundle_(**kwargs)
         if bundle is not None:
-            html = "\n".join(coloured(line.whole, line.title) for line in self.lines)
-            bundle[0].update({"text/plain": self._text(), "text/html": html})
+            bundle[0].update({"text/plain": self._text(), "text/html": coloured.page(self.lines, self.told)})
         return bundle
 
     def _text(self) -> str:
-        return "\n".join(f"{line.title}: {line.text}" for line in self.lines)
+        return "\n".join(f"{line.title}: {line.text}" for line in self.lines) or type(self).__name__
 
     def _on_hello(self, _message: Hello) -> None:
         for line in self.lines:

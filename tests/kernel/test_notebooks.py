@@ -25,6 +25,9 @@ PROMISES = {
         *("135 million parameters", "fits: ", "ModelSelector", "tokens/s", "of 4 right", "max_tokens 200 (locked)"),
         *("'max_tokens' is set for this class", "nothing is set"),
     ),
+    "how_language_models_work": (
+        *("TokenView", "&lt;|im_start|&gt;", "left out", "surprise", "is drawn", "What is my name?", "rank 1"),
+    ),
 }
 """What a reader sees in the outputs of each notebook."""
 

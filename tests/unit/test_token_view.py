@@ -13,6 +13,7 @@ from llama_widgets import protocol as p
 from llama_widgets.engines.scripted import ScriptedEngine
 from llama_widgets.errors import EngineError
 from llama_widgets.tokens.stepping import tail
+from llama_widgets.widgets import coloured
 from llama_widgets.widgets.messages.tokens import FROM_VIEW, TO_VIEW
 from llama_widgets.wire import decode
 from llama_widgets.worker import Worker
@@ -62,11 +63,16 @@ def make() -> Iterator[Callable[..., lw.TokenView]]:
         each.close()
 
 
+def flushed(view: lw.TokenView) -> None:
+    """Send what is there."""
+    assert view._publisher is not None
+    view._publisher.flush()
+
+
 def told(view: lw.TokenView, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Return the list to which all messages are added from now on."""
     sent: list[dict[str, Any]] = []
-    assert view._publisher is not None
-    view._publisher.flush()
+    flushed(view)
     monkeypatch.setattr(view, "send", lambda content, _buffers=None: sent.append(content))
     return sent
 
@@ -85,9 +91,15 @@ def test_a_view_that_comes_late_is_told_everything(
     view = make("one two", tab="next")
     sent = told(view, monkeypatch)
     view.handle({"type": "hello", "request_id": "h"})
-    assert [message["type"] for message in sent if "type" in message] == ["line", "steps"]
-    assert sent[1]["texts"] == ["two"]
-    assert (sent[1]["temperature"], sent[1]["top_k"]) == (0.8, 40)
+    assert [message["type"] for message in sent if "type" in message] == ["steps"]
+    assert sent[0]["texts"] == ["two"]
+    assert (sent[0]["temperature"], sent[0]["top_k"]) == (0.8, 40)
+    for request in ("show_tab", "show_tab", "hello"):
+        tab = {"tab": "probabilities"} if request == "show_tab" else {}
+        view.handle({"type": request, "request_id": "r", **tab})
+        view.wait()
+    flushed(view)
+    assert [message["type"] for message in sent if "type" in message][1:] == ["line", "line", "steps"]
 
 
 def test_what_fails_is_told_and_the_rest_goes_on(make: Callable[..., lw.TokenView]) -> None:
@@ -110,7 +122,7 @@ def test_steps_are_taken_and_taken_away(make: Callable[..., lw.TokenView], monke
     ):
         view.handle({**message, "request_id": "r"})
     view.wait()
-    view.handle({"type": "ping", "request_id": "r"})  # sends what is there
+    flushed(view)
     steps = [message for message in sent if message.get("type") == "steps"]
     assert [[each["text"] for each in message["taken"]] for message in steps] == [["two"], ["two", "two"], ["two"], []]
     assert steps[-1]["prompt"] == "three four"
@@ -133,6 +145,8 @@ def test_what_cannot_be_is_told_and_changes_nothing(
     make: Callable[..., lw.TokenView], message: dict[str, Any], words: str
 ) -> None:
     view = make("one two", tab="next")
+    view.handle({"type": "show_tab", "request_id": "r", "tab": "probabilities"})
+    view.wait()
     view.handle({**message, "request_id": "r"})
     view.wait()
     assert view.error is not None
@@ -162,6 +176,14 @@ def test_a_notebook_keeps_the_tokens_for_those_without_us(make: Callable[..., lw
     assert "<b> two" not in data["text/html"]
     assert 'title="100.0%, rank 1"' in data["text/html"]
     assert data["text/plain"] == "Text: <b>two"
+
+
+def test_a_notebook_keeps_what_a_tab_shows() -> None:
+    made = {each["type"]: decode(each, TO_VIEW) for each in GOLDEN["to_view"]}
+    html = coloured.page([], {kind: made[kind] for kind in ("steps", "tokenized", "template", "context")})
+    for words in ("The capital of France is", "Paris", "60.7%", "a: 1 token", "&lt;|im_start|&gt;", "left out", "210"):
+        assert words in html
+    assert "<|im_start|>" not in html
 
 
 def test_the_tail_keeps_what_it_stands_for() -> None:

@@ -142,6 +142,14 @@ describe("answers", () => {
     expect(el.textContent).toContain("Nothing stands before the first token");
   });
 
+  it("cannot be gone on with as they are", async () => {
+    await draw("probabilities", ANSWER, { ...BRANCH, growing: false });
+    await click(named(/of 38/));
+    await press("Enter");
+    expect(named("Chosen ␣of, 38.0 %")).toHaveProperty("disabled", true);
+    expect(document.activeElement).toBe(named("Continue with ␣sunlight, 22.0 %"));
+  });
+
   it("go back from the alternatives with Escape", async () => {
     await draw("probabilities", ANSWER);
     await click(named(/molecules 11/));

@@ -5,6 +5,9 @@ import { count } from "../format";
 import type { Token } from "./messages";
 import { bits, share, visible } from "./words";
 
+/** The chosen token stands among its alternatives, and cannot be chosen again. */
+const FREE = "button:enabled";
+
 interface AlternativesProps {
   token: Token;
   /** How many tokens the model knows; 0 if that is not known. */
@@ -19,12 +22,12 @@ interface AlternativesProps {
 export function Alternatives({ token, vocabulary, focus, disabled, onChoose, onLeave }: AlternativesProps) {
   const root = useRef<HTMLElement>(null);
   useEffect(() => {
-    if (focus > 0) root.current?.querySelector("button")?.focus();
+    if (focus > 0) root.current?.querySelector<HTMLElement>(FREE)?.focus();
   }, [focus]);
   const onKeyDown = (event: KeyboardEvent) => {
-    const buttons = Array.from(root.current?.querySelectorAll("button") ?? []);
+    const buttons = Array.from(root.current?.querySelectorAll<HTMLElement>(FREE) ?? []);
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step) buttons[buttons.indexOf(document.activeElement as HTMLButtonElement) + step]?.focus();
+    if (step) buttons[buttons.indexOf(document.activeElement as HTMLElement) + step]?.focus();
     else if (event.key === "Escape") onLeave();
     else return;
     event.preventDefault();
