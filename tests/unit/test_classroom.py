@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from traitlets.config import Config
 
 import llama_widgets as lw
 from llama_widgets.chat import classrooms, configuration
 from llama_widgets.engines.scripted import ScriptedEngine
 from llama_widgets.errors import LockedError, ParameterError
 from llama_widgets.options import LoadOptions
+from llama_widgets.widgets.described import groups, groups_of
 from llama_widgets.worker import Worker
 from tests.unit.test_panel_answers import sent
 
@@ -114,9 +115,6 @@ def test_the_drawer_says_what_is_locked_and_what_the_class_begins_with(worker: W
     lw.classroom(temperature=0.5, stop=["."], system="Be kind.", n_ctx=512, lock=["temperature", "n_ctx", "seed"])
     panel = lw.ChatPanel("m.gguf", worker=worker)
     heard = sent(panel)
-    panel._chat.classroom  # noqa: B018 - there
-    from llama_widgets.widgets.described import groups, groups_of
-
     found = {each["name"]: each for group in groups_of(panel._chat.classroom) for each in group["settings"]}
     assert {name for name, each in found.items() if each.get("locked")} == {"temperature", "n_ctx", "seed"}
     assert [found[name]["default"] for name in ("temperature", "stop_strings", "system")] == [0.5, ["."], "Be kind."]
@@ -231,19 +229,9 @@ def test_a_file_that_cannot_be_understood_is_named(folders: tuple[Path, Path], t
         lw.Chat()
 
 
-def test_ipython_configuration_is_read(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    write(folders[0], top_k=1)
-    config = Config()
-    config.LlamaWidgets.max_tokens = 9
-    config.LlamaWidgets.lock = ["max_tokens"]
-    shell = type("Shell", (), {"config": config})()
-    monkeypatch.setitem(sys.modules, "IPython", type("IPython", (), {"get_ipython": staticmethod(lambda: shell)}))
-    assert str(classrooms.current()) == "top_k 1, max_tokens 9 (locked)"
-
-
 def test_a_script_finds_the_file(tmp_path: Path) -> None:
     (tmp_path / "jupyter_config.d").mkdir()
     write(tmp_path, max_tokens=9)
     script = "import llama_widgets as lw; print(lw.Chat().options.max_tokens)"
-    environ = {**__import__("os").environ, "JUPYTER_CONFIG_DIR": str(tmp_path)}
+    environ = {**os.environ, "JUPYTER_CONFIG_DIR": str(tmp_path)}
     assert subprocess.check_output([sys.executable, "-c", script], env=environ, text=True).strip() == "9"
