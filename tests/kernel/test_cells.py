@@ -20,6 +20,11 @@ START = "%load_ext llama_widgets\nimport llama_widgets as lw\n%llama {lw.models(
 LONG = "Tell me a very long story about a llama."
 
 
+*_, LATEST = KERNELS
+in_one_kernel = pytest.mark.parametrize("loaded", [LATEST], indirect=True)
+"""For what does not hang on threads and on who is answered."""
+
+
 @pytest.fixture(scope="module", params=KERNELS)
 def loaded(
     request: pytest.FixtureRequest, kernelspecs: Path, tmp_path_factory: pytest.TempPathFactory
@@ -80,6 +85,7 @@ def test_a_cell_ends_as_markdown_with_no_widget_left(cells: Kernel) -> None:
     cells.wait_for(lambda m: m["msg_type"] == "comm_close" and m["content"]["comm_id"] == model)
 
 
+@in_one_kernel
 def test_a_run_from_end_to_end_is_the_same_each_time_and_has_no_widget(cells: Kernel) -> None:
     cell = "%%llama --chat story --temperature 1 --seed 4 --reproducible\nName a {what}."
     texts = []
@@ -92,6 +98,7 @@ def test_a_run_from_end_to_end_is_the_same_each_time_and_has_no_widget(cells: Ke
     assert not [m for m in cells.received if m["msg_type"] == "comm_open"]
 
 
+@in_one_kernel
 def test_running_cells_again_replaces_their_turns(cells: Kernel) -> None:
     for cell, text in [("a", "one"), ("b", "two"), ("c", "three"), ("b", "two again"), ("b", "two at last")]:
         assert cells.run(f"%%llama --chat x --max-tokens 2\n{text}", cell).status == "ok"
@@ -143,6 +150,7 @@ def test_a_cell_that_is_run_twice_quickly_in_the_background_is_asked_once_more(c
     assert questions(cells, "y") == f"[{LONG!r}, 'And then?']"
 
 
+@in_one_kernel
 def test_what_goes_wrong_is_one_line_also_in_the_background(cells: Kernel) -> None:
     outcome = cells.run("%%llama nothing.gguf\nx", "a")
     assert outcome.error.startswith("ModelNotFoundError: There is no file 'nothing.gguf'.")
