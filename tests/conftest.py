@@ -15,6 +15,9 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
 
+# Two tests run at a time, and the threads of a batch would wait in circles for one that has no core: many times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 IPYKERNEL_6 = Path(sys.prefix) / "ipykernel6"
 """Where ``python3 -m tests`` puts the older ipykernel, beside the one of the environment."""
 

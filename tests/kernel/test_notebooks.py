@@ -51,8 +51,6 @@ def test_no_notebook_is_forgotten() -> None:
 def test_a_notebook_runs(name: str, kernel: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    # Threads that wait for each other in circles wait for whole time slices wherever other tests run beside them.
-    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
     notebook = _read(name)
     NotebookClient(notebook, timeout=120, kernel_name=kernel, resources={"metadata": {"path": tmp_path}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
