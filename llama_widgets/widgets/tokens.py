@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 import traitlets
 
+from ..chat.exporting import table
 from ..library.references import model_text
 from ..options import GenerationOptions
 from ..requests import error_event
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from ..wire import Message
     from .messages import Hello
 
+_COLUMNS: dict[str, type] = {
+    "answer": str, "position": int, "token": int, "text": str, "logprob": float, "rank": int, "surprise": float
+}  # fmt: skip
 _GENERATION = frozenset(GenerationOptions.__dataclass_fields__)
 
 
@@ -105,6 +110,21 @@ class TokenView(LlamaWidget):
     def wait(self) -> None:
         """Wait until the model has done what was asked of it."""
         self._jobs.wait()
+
+    def to_dataframe(self, library: str | None = None) -> Any:  # noqa: ANN401 - of pandas or polars
+        """Return a table with a row for each token of the answers, as ``Chat.to_dataframe`` makes it."""
+        rows = [
+            {
+                "answer": line.title,
+                "position": position,
+                **{name: each[name] for name in ("token", "text", "logprob")},
+                "rank": each["rank"] or None,
+                "surprise": None if each["logprob"] is None else -each["logprob"] / math.log(2),
+            }
+            for line in self.lines
+            for position, each in enumerate(line.whole)
+        ]
+        return table(rows, _COLUMNS, library)
 
     def branch(self, position: int, token: int, line: str = "") -> Line:
         """Go on with another token, without waiting.

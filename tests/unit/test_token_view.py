@@ -81,6 +81,8 @@ def test_a_text_is_read_when_the_view_is_made(make: Callable[..., lw.TokenView])
     view = make("one two three")
     (line,) = view.lines
     assert (line.title, line.text, line.growing) == ("Text", "onetwothree", False)
+    assert view.to_dataframe()["text"].tolist() == ["one", "two", "three"]
+    assert view.to_dataframe()["surprise"].tolist() == [0, 0, 0]
     assert not view.error
     assert (view.busy, view.asked) == ([], "a")
 
