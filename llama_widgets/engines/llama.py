@@ -264,8 +264,8 @@ class LlamaEngine:
 
     @property
     def _memory(self) -> int:
-        weights = self._model.size if self._model is not None else 0
-        return weights + (self._context.memory if self._context is not None else 0)
+        model, context = self._model, self._context  # once: another thread may be freeing them
+        return (model.size if model is not None else 0) + (context.memory if context is not None else 0)
 
     def _make_context(self, options: LoadOptions, sizes: tuple[int, ...]) -> None:
         """Make a context of the first of ``sizes`` that llama.cpp finds memory for, if the model can chat."""

@@ -36,6 +36,8 @@ class Model:
 
     Attributes
     ----------
+    size : int
+        Bytes of the weights.
     unlocked : bool
         Whether the system refused to keep the weights from being swapped out, as was asked.
 
@@ -80,6 +82,7 @@ class Model:
         self._bos_text = self._token_text(self._bos)
         self.n_vocab = llama_cpp.llama_vocab_n_tokens(vocab)
         self.n_ctx_train = llama_cpp.llama_model_n_ctx_train(handle)
+        self.size = int(llama_cpp.llama_model_size(handle))  # read now: any thread may ask, also while it is freed
         try:
             self.template = ChatTemplate(
                 self._template_text(None),
@@ -127,11 +130,6 @@ class Model:
     def n_params(self) -> int:
         """Number of weights."""
         return int(llama_cpp.llama_model_n_params(self.handle))
-
-    @property
-    def size(self) -> int:
-        """Bytes of the weights."""
-        return int(llama_cpp.llama_model_size(self.handle))
 
     @property
     def keeps_state(self) -> bool:
