@@ -156,7 +156,9 @@ def test(layers: list[str]) -> list[Part]:
     pytest = [PYTHON, "-m", "pytest", "--continue-on-collection-errors", f"--junit-xml={REPORT}"]
     # Two at a time: half of what tests do is to wait. Those of a file stay together, as they share what they set up;
     # the layers stay in their order, as Playwright leaves an event loop behind that units must not find.
-    finished = run([*pytest, "--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder", *folders])
+    # A process that crashes is not replaced: what it had still to do would be waited for without end.
+    together = ["--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder", "--max-worker-restart=0"]
+    finished = run([*pytest, *together, *folders])
     cases: dict[str, list[ET.Element]] = {layer: [] for layer in layers}
     for case in ET.parse(REPORT).iter("testcase") if REPORT.exists() else []:
         module = case.get("classname") or case.get("name") or ""  # the latter where a module cannot be imported

@@ -159,7 +159,7 @@ def test_a_file_that_is_no_model(user: User, demo_model: Path, tmp_path: Path, k
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="POSIX permissions")
 def test_a_file_that_may_not_be_read(user: User, tmp_path: Path) -> None:
     private = tiny.write(tmp_path / "private.gguf")
-    for parent in (*tmp_path.parents[:2], tmp_path):  # pytest's own folders are private
+    for parent in (*tmp_path.parents[:3], tmp_path):  # pytest's own folders are private
         parent.chmod(0o755)
     private.chmod(0)
     user.panel.model = private

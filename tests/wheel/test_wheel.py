@@ -25,6 +25,7 @@ BUDGET_KB = {
     "math.js": 230,
     "highlight.css": 2,
     "math.css": 2,
+    **{f"{part}.{kind}": 30 for part in ("compare", "sweep", "tokens") for kind in ("js", "css")},
 }
 # With these, nothing can run or install Node.js packages: what is built here is built from what the sdist carries.
 NO_NODE = {"PATH": os.defpath, "npm_config_offline": "true", "npm_config_cache": os.devnull}
