@@ -205,7 +205,7 @@ def _size(named: str, model: Model, worker: Worker, load: LoadOptions | None) ->
     from ..engines.memory import MOST_AUTO
 
     loaded = worker.loaded
-    if loaded is not None and loaded.n_ctx and (not named or worker.is_loaded(named)):
+    if loaded is not None and loaded.n_ctx and (not named or worker.is_loaded(named, load)):
         return loaded.n_ctx
     if load is not None and load.n_ctx != "auto":
         return load.n_ctx
