@@ -315,6 +315,20 @@ describe("beside the text", () => {
 });
 
 describe("the message box", () => {
+  it("takes a double click on Send for one, and does not stop what it has begun", async () => {
+    await draw();
+    await type("Why?");
+    for (const detail of [1, 2]) {
+      el.querySelector<HTMLElement>(".lw-sending button")?.dispatchEvent(
+        new MouseEvent("click", { bubbles: true, detail }),
+      );
+      await settled();
+    }
+    expect(model.last("ask")).toMatchObject({ text: "Why?" });
+    expect(button("Stop")).toBeTruthy();
+    expect(model.last("abort")).toBeUndefined();
+  });
+
   it("Shift+Enter starts a line, an empty message is not sent, and the notebook hears no key", async () => {
     await draw();
     const heard = vi.fn();

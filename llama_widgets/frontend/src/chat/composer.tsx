@@ -9,6 +9,11 @@ import { useRecall } from "./recall";
 import type { Writer } from "./session";
 import { isBusy } from "./state";
 
+/** Of a double click only the first counts: the second would hit the button that has come in this one's place. */
+const single = (act: () => void) => (event: MouseEvent) => {
+  if (event.detail < 2) act();
+};
+
 interface ComposerProps {
   session: Writer;
   enabled: boolean;
@@ -104,11 +109,22 @@ export function Composer({ session, enabled, loadedPath }: ComposerProps) {
         />
         <div class="lw-sending">
           {busy ? (
-            <button type="button" class="lw-button lw-stop" aria-label="Stop" disabled={stopping} onClick={stop}>
+            <button
+              type="button"
+              class="lw-button lw-stop"
+              aria-label="Stop"
+              disabled={stopping}
+              onClick={single(stop)}
+            >
               <span aria-hidden="true">■ </span>Stop
             </button>
           ) : (
-            <button type="button" class="lw-button lw-primary" disabled={!enabled || !draft.trim()} onClick={send}>
+            <button
+              type="button"
+              class="lw-button lw-primary"
+              disabled={!enabled || !draft.trim()}
+              onClick={single(send)}
+            >
               Send
             </button>
           )}
