@@ -21,9 +21,14 @@ interface AlternativesProps {
 
 export function Alternatives({ token, vocabulary, focus, disabled, onChoose, onLeave }: AlternativesProps) {
   const root = useRef<HTMLElement>(null);
+  const taken = useRef(0);
   useEffect(() => {
-    if (focus > 0) root.current?.querySelector<HTMLElement>(FREE)?.focus();
-  }, [focus]);
+    // While an answer is made they are all disabled: the keyboard comes when that has ended.
+    const free = root.current?.querySelector<HTMLElement>(FREE);
+    if (focus <= taken.current || !free) return;
+    taken.current = focus;
+    free.focus();
+  }, [focus, disabled]);
   const onKeyDown = (event: KeyboardEvent) => {
     const buttons = Array.from(root.current?.querySelectorAll<HTMLElement>(FREE) ?? []);
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
