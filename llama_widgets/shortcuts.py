@@ -190,7 +190,11 @@ def count_tokens(text: str, model: object = None, *, worker: Worker | None = Non
 def counted(texts: list[str], model: str | None, worker: Worker) -> list[int]:
     """Return how many tokens each text is for ``model``, or for the one in memory."""
     end = worker.run(p.CountTokens(request_id=new_id(), texts=texts, model=model))
-    return cast("list[int]", cast("p.Info", end).data["tokens"])
+    data = cast("p.Info", end).data
+    if "tokens" not in data:
+        msg = "The tokens were not counted: it was stopped."
+        raise GenerationError(msg, "Ask again.")
+    return cast("list[int]", data["tokens"])
 
 
 def estimate(
