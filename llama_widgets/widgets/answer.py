@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import traitlets
 
 from .. import protocol as p
-from ..chat.changes import Snapshot, ToolCall, TurnChanged
+from ..chat.changes import Snapshot, TurnChanged
 from .base import Coalesced, LlamaWidget
+from .phases import phase_after, prefill_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,16 +60,12 @@ class AnswerView(LlamaWidget):
         if change.request_id != self._request_id:
             return
         self._pass_on(change)
+        before, self._phase = self._phase, phase_after(self._phase, change)
         match change:
-            case p.CompletionChunk() if self._phase in ("generating", "stopping"):
+            case p.CompletionChunk() if self._phase == before:
                 return  # nothing else has changed, and this is the way of every token
-            case p.CompletionChunk():
-                self._phase = "generating"
-            case ToolCall() if self._phase != "stopping":
-                self._phase = "tool"
-            case p.Progress() if change.operation == "prefill" and self._phase != "stopping":
-                self._phase = "prefill"
-                self._prefill = {"operation": "prefill", "done": change.done, "total": change.total}
+            case p.Progress() if change.operation == "prefill":
+                self._prefill = prefill_of(change)
         self._draw_state()
 
     def _pass_on(self, change: p.Event | Change) -> None:

@@ -11,13 +11,14 @@ from ipywidgets import widget_serialization
 from .. import protocol as p
 from ..chat.asking import Asking
 from ..chat.branches import Branches
-from ..chat.changes import BookChanged, Branched, Change, Rejected, Snapshot, ToolCall, TurnChanged
+from ..chat.changes import BookChanged, Branched, Change, Rejected, Snapshot, TurnChanged
 from ..chat.conversation import Chat
 from ..options import LoadOptions
 from .base import Coalesced
 from .drawer import Drawer
 from .keeping import Keeping
 from .messages.talking import EarlierTurns
+from .phases import phase_after, prefill_of
 from .selector import ModelName, ModelSelector
 from .writing import Writing
 
@@ -244,16 +245,12 @@ class ChatPanel(Asking, Branches, Drawer, Keeping):
             self._asked, self._said, self._phase = running, [], "waiting"
             self.show(error=None)
         self._pass_on(change)
+        before, self._phase = self._phase, phase_after(self._phase, change)
         match change:
-            case p.CompletionChunk() if self._phase in ("generating", "stopping"):
+            case p.CompletionChunk() if self._phase == before:
                 return  # nothing else has changed, and this is the way of every token
-            case p.CompletionChunk():
-                self._phase = "generating"
-            case ToolCall() if self._phase != "stopping":
-                self._phase = "tool"
-            case p.Progress() if change.operation == "prefill" and self._phase != "stopping":
-                self._phase = "prefill"
-                self._prefill = {"operation": "prefill", "done": change.done, "total": change.total}
+            case p.Progress() if change.operation == "prefill":
+                self._prefill = prefill_of(change)
             case p.Info():
                 self._said.append(change.message)
         self._draw_state()
