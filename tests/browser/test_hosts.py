@@ -11,12 +11,17 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.lab import PATIENCE_MS, Lab, Notebook, Notebook7, marimo, start_firefox, voila
-from tests.browser.test_main_job import LONG, PANEL, answers, ask, button, wait_for_text, wait_until_ready
+from tests.browser.test_main_job import LONG, answers, ask, button, wait_for_text, wait_until_ready
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page, Playwright
 
 KERNEL = "llama-widgets-ipykernel7"
+# The model may not end an answer: where the first one was stopped decides what the second one is, and after 5, 10 or 20
+# tokens it would end before Stop.
+PANEL = """\
+import llama_widgets as lw
+lw.ChatPanel(lw.models()[0], temperature=0, logit_bias={"<|im_end|>": -100, "<|endoftext|>": -100})"""
 
 
 def chat_and_stop(page: Page, panel: Locator) -> None:
