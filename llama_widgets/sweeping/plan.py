@@ -35,7 +35,7 @@ class Row(TypedDict):
 
     ``state`` is "waiting", "running", "done", "failed" (``error`` says why) or "stopped"; ``text`` grows while it runs.
     ``seconds`` are from its start to its end; ``ttft_s`` and ``decode_tps`` are slower than alone, as others run with
-    it. ``logprobs`` are kept where ``top_logprobs`` asked for them.
+    it. ``logprobs`` are kept where ``top_logprobs`` asked for them. ``made`` is how it was made, as in ``Reply.made``.
     """
 
     index: int
@@ -63,6 +63,7 @@ class Row(TypedDict):
     score_error: str
     error: str
     model_sha256: str | None
+    made: dict[str, Any]
 
 
 BLANK: dict[str, Any] = {
@@ -84,6 +85,7 @@ BLANK: dict[str, Any] = {
     "score_error": "",
     "error": "",
     "model_sha256": None,
+    "made": {},
 }
 """What a run has before it begins."""
 

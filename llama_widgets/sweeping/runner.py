@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .. import protocol as p
 from ..chat.classrooms import current
+from ..chat.provenance import Provenance
 from ..chat.reply import Reply
 from ..errors import ClosedError, LlamaWidgetsError, from_code
 from ..library import fingerprint
@@ -175,11 +176,11 @@ class Runner(threading.Thread):
             thinking=settings.thinking,
             response_prefix=settings.response_prefix,
         )
-        self._worker.submit(command, partial(self._hear, run))
+        self._worker.submit(command, partial(self._hear, run, command))
         if self.stopping:  # stop() may have looked just before
             self._worker.abort(run.id)
 
-    def _hear(self, run: _Run, event: p.Event) -> None:
+    def _hear(self, run: _Run, command: p.Generate, event: p.Event) -> None:
         """Take in what the worker tells, on its thread."""
         if isinstance(event, p.CompletionChunk):
             if event.segment == "text":
@@ -187,6 +188,8 @@ class Runner(threading.Thread):
                 self._changed.add(run.row["index"])
         elif isinstance(event, (p.CompletionDone, p.Error)):
             run.seconds = time.perf_counter() - run.begun
+            if isinstance(event, p.CompletionDone):
+                run.row["made"] = Provenance.of(command, self._worker).known()
             self._ends.put((run, event))
 
     def _take(self, run: _Run, end: p.Event) -> None:

@@ -12,7 +12,7 @@ from ..errors import SweepError
 from ..listeners import Listeners
 from ..requests import SLICE_S
 from ..worker import Worker, shared
-from . import keeping, scoring, tables
+from . import keeping, replies, scoring, tables
 from .plan import BLANK, LIMIT, Plan, Row, duration, make
 from .runner import Runner
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+    from ..chat.reply import Reply
     from .scoring import Score
 
 Watcher = Callable[[list[int]], object]
@@ -195,6 +196,24 @@ class Sweep:
         self._keep(rows, at_end=self.state != "running")
         self._watchers.tell([row["index"] for row in rows])
         return self
+
+    def reply(self, index: int) -> Reply:
+        """Return a run as a ``Reply``: to make it again alone, to get it as code, or for a ``TokenView``.
+
+        Parameters
+        ----------
+        index : int
+            Which one, as in ``rows`` and in the column "index" of the table.
+
+        Raises
+        ------
+        SweepError
+            If there is no such run, or it has no reply yet.
+        """
+        if not 0 <= index < self.total:
+            msg = f"There is no run {index!r}."
+            raise SweepError(msg, f"Give a number from 0 to {self.total - 1:,}.")
+        return replies.reply(self.plan, self.rows[index])
 
     def to_dataframe(self, backend: str | None = None, *, wait: bool = True) -> Any:  # noqa: ANN401 - of pandas or polars
         """Return a table with a row for each run.

@@ -9,6 +9,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ..sweeping.replies import reply
 from ..sweeping.tables import columns_of
 from .messages.sweep import Runs
 
@@ -92,6 +93,7 @@ def whole(sweep: Sweep, row: Row) -> dict[str, Any]:
     return {
         **{name: data[name] or "" for name in _TEXTS},
         **{name: _finite(data[name]) for name in _FIGURES},
+        "code": reply(sweep.plan, row).to_code() if row["made"] else "",
         "parsed": None if row["parsed"] is None else json.dumps(data["parsed"], ensure_ascii=False, indent=2),
         "settings": [[name, _plain(value)] for name, value in settings.items() if value is not None],
         "messages": [{"role": str(each["role"]), "content": _plain(each["content"])} for each in row["messages"]],

@@ -68,6 +68,18 @@ def test_the_mean_log_probability_is_that_of_the_tokens(worker: Worker, demo_mod
     assert row["logprobs"] == []
 
 
+def test_a_run_is_made_again_also_from_its_file(worker: Worker, demo_model: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"max_tokens": 6, "reproducible": True, "params": {"temperature": [0.9]}, "seeds": [3, 4]}
+    file = tmp_path / "runs.jsonl"
+    made = lw.sweep("Name a colour.", models=demo_model, worker=worker, save=file, **options).wait()
+    assert made.reply(1).made["model_sha256"] == sha256(demo_model)
+    for sweep in (made, lw.Sweep.load(file, worker=worker)):
+        again = sweep.reply(1).replay(worker=worker)
+        assert (again.same, again.differences) == (True, {})
+        assert again.reply.text == made.rows[1]["text"]
+    assert lw.judge(made.reply(1), worker=worker).logprob < 0
+
+
 def test_a_chat_meanwhile_is_answered_and_keeps_its_memory(worker: Worker, demo_model: Path) -> None:
     chat = lw.Chat(demo_model, worker=worker, max_tokens=2, temperature=0)
     first = chat.ask("My name is Ada and I live in a small house by the sea. Hello!")

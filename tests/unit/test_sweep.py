@@ -231,6 +231,32 @@ def test_a_schema_makes_values(desk: Desk) -> None:
     assert desk.asked[0].options.json_schema == schema
 
 
+def test_a_run_is_a_reply_that_says_how_it_was_made(desk: Desk) -> None:
+    sweep = desk.sweep(
+        ["one", "two"], params={"temperature": [0.5]}, seeds=[7], max_tokens=9, system="Be brief."
+    ).wait()
+    reply = sweep.reply(1)
+    assert (reply.text, reply.model, reply.stop_reason) == ("two", "a.gguf", "eos")
+    assert reply.usage.completion_tokens == sweep.rows[1]["completion_tokens"]
+    made = reply.made
+    assert {"temperature": 0.5, "seed": 7, "max_tokens": 9}.items() <= made["parameters"].items()
+    assert [each["content"] for each in made["messages"]] == ["Be brief.", "two"]
+    assert made["versions"]["llama_widgets"] == lw.__version__
+    code = reply.to_code()
+    compile(code, "<code>", "exec")
+    assert all(said in code for said in ("a.gguf", "Be brief.", "two", "seed=7", "temperature=0.5"))
+
+
+def test_a_run_without_a_reply_says_so(desk: Desk) -> None:
+    desk.script = lambda command: [EngineError("It broke.", "Try again.")] if _last(command) == "bad" else ["good"]
+    sweep = desk.sweep(["good", "bad"]).wait()
+    with pytest.raises(SweepError, match="Run 1 has no reply, it is failed: It broke"):
+        sweep.reply(1)
+    for index in (2, -1):
+        with pytest.raises(SweepError, match=f"There is no run {index}.*from 0 to 1"):
+            sweep.reply(index)
+
+
 # Scores
 
 

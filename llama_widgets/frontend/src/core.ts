@@ -14,6 +14,7 @@ export { footer, status, thoughtsTitle } from "./chat/status";
 export * from "./files";
 export * from "./format";
 export * from "./hooks";
+export { InsertAsCell } from "./insert";
 export * from "./markdown/stream";
 export * from "./menu";
 export { TO_VIEW } from "./messages";

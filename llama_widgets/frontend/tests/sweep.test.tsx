@@ -100,6 +100,7 @@ async function answer(text: string, more: Record<string, unknown> = {}): Promise
     state: "done",
     stop_reason: "eos",
     text,
+    code: "",
     settings: [["temperature", "0.7"]],
     messages: [{ role: "user", content: "Why?" }],
     tokens: [],

@@ -1,8 +1,10 @@
 // What can be done with one turn: switch to what was said in its place, copy, make again, edit, insert, delete.
 
+import type { AnyModel } from "@anywidget/types";
+import { InsertAsCell } from "../insert";
 import type { Turn } from "../messages";
 import { CopyButton } from "../ui";
-import { InsertAsCell } from "./insert";
+import { newId } from "../wire";
 import type { ChatSession } from "./session";
 import { wasCut } from "./status";
 
@@ -42,7 +44,14 @@ export function Actions({ turn, session, busy, isLast, onEdit }: ActionsProps) {
           Regenerate
         </button>
       )}
-      {turn.role === "assistant" && turn.stop_reason !== "error" && <InsertAsCell turn={turn} session={session} />}
+      {turn.role === "assistant" && turn.stop_reason !== "error" && (
+        <InsertAsCell
+          model={session.model as AnyModel}
+          code={async () =>
+            (await session.inquire({ type: "to_code", request_id: newId(), turn: turn.id }, "code"))?.text
+          }
+        />
+      )}
       <button type="button" class="lw-quiet" disabled={busy} onClick={act(() => session.delete(turn.id))}>
         Delete
       </button>

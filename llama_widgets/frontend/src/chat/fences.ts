@@ -1,9 +1,9 @@
 // What the buttons of a block of code do.
 
 import type { AnyModel } from "@anywidget/types";
+import { insertOrCopy } from "../cells";
 import { actions } from "../markdown/dom";
 import { COPIED_MS, copy } from "../ui";
-import { insertOrCopy } from "./cells";
 
 /** What a cell can hold; a block that names no language is most often Python too. */
 const PYTHON = /^(?:|i?python3?|py)$/;

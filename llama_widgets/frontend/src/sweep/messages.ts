@@ -84,6 +84,7 @@ const wholeRun = open({
   mean_logprob: maybe,
   score: maybe,
   parsed: nullable(text),
+  code: text,
   settings: list(list(text)),
   messages: list(record(text)),
   tokens: list(list(anything)),

@@ -1,9 +1,11 @@
 // One run in full.
 
+import type { AnyModel } from "@anywidget/types";
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { count, shortTime, speed } from "../format";
 import { useStore } from "../hooks";
+import { InsertAsCell } from "../insert";
 import { MarkdownStream } from "../markdown/stream";
 import { CopyButton } from "../ui";
 import { newId } from "../wire";
@@ -47,6 +49,7 @@ export function RunView({ session, index, run, title, onCompare, onClose }: RunV
           Compare with…
         </button>
         {text && <CopyButton text={text} />}
+        {all?.code && <InsertAsCell model={session.model as AnyModel} code={() => all.code} />}
         <CloseButton onClose={onClose} />
       </div>
       {all && <p class="lw-muted lw-small">{figuresOf(all)}</p>}

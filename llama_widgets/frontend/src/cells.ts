@@ -2,8 +2,8 @@
 // knows the document. It is feature-detected, as it is documented nowhere.
 
 import type { AnyModel } from "@anywidget/types";
-import { modelId } from "../transport";
-import { COPIED_MS, copy } from "../ui";
+import { modelId } from "./transport";
+import { COPIED_MS, copy } from "./ui";
 
 interface Cell {
   getOutputs?(): { data?: Record<string, unknown> }[];
