@@ -8,7 +8,6 @@ and run beside it, each in a child process of its own, but keep the same contrac
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import queue
 import threading
@@ -20,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 from . import protocol as p
 from .activity import Status
 from .cancel import Cancel
-from .errors import BusyError, ClosedError, EngineError, LlamaWidgetsError, NoModelError, ProtocolError, from_code
+from .errors import BusyError, ClosedError, LlamaWidgetsError, ProtocolError, from_code
+from .execution import Execution
 from .listeners import tell
-from .options import LoadOptions
 from .requests import aborted, error_event, wait
 from .resident import ModelState, Resident
 
@@ -31,11 +30,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .engines.base import Engine
+    from .options import LoadOptions
 
     Listener = Callable[[p.Event], None]
-    _Evaluating = p.Generate | p.Embed | p.Predict | p.Judge
 
-logger = logging.getLogger(__name__)
+_ANSWERS = ("generate_completion", "generate_chat_completion")
 
 
 @dataclass(eq=False)
@@ -69,15 +68,13 @@ class Worker:
     def __init__(
         self, engine: Callable[[], Engine] | None = None, *, find: Callable[[str], Path] | None = None
     ) -> None:
-        self._make_engine = engine or _llama_engine
-        self._engine: Engine | None = None
         self._find = find or _find
         self._resident = Resident(self._find)
+        self._execution = Execution(engine, self._resident)
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._requests: dict[str, _Request] = {}
         self._held: _Request | None = None  # waits for the answers that are being made: it needs another model
-        self._answering: dict[str, _Request] = {}
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -103,7 +100,7 @@ class Worker:
     @property
     def about(self) -> dict[str, Any]:
         """Versions, backend and devices of what answers; empty before it has loaded a model."""
-        about: dict[str, Any] = self._engine.status().get("about", {}) if self._engine is not None else {}
+        about: dict[str, Any] = self._held_by_engine().get("about", {})
         return about
 
     @property
@@ -128,7 +125,7 @@ class Worker:
         """Return what is going on, from any thread."""
         with self._lock:
             requests = tuple(self._requests.values())
-        held = self._engine.status() if self._engine is not None else {}
+        held = self._held_by_engine()
         return Status(
             model=self.loaded,
             loading=self.model_state.model if self.model_state.loading else "",
@@ -140,6 +137,10 @@ class Worker:
             running=[request.id for request in requests if request.state == "running"],
             queued=[request.id for request in requests if request.state == "queued"],
         )
+
+    def _held_by_engine(self) -> dict[str, Any]:
+        engine = self._execution.engine
+        return engine.status() if engine is not None else {}
 
     def watch(self, watcher: Callable[[ModelState], object]) -> Callable[[], None]:
         """Call ``watcher`` with every new ``ModelState``; return a function that ends that."""
@@ -268,17 +269,14 @@ class Worker:
         while not self._stopping:
             while self._begin_next():
                 pass
-            engine = self._engine
-            if engine is not None and engine.active:  # the last time too: it ends what was aborted by a close
-                self._step(engine)
-        if self._engine is not None:
-            self._engine.close()
-            self._resident.forget()
+            if self._execution.active:  # the last time too: it ends what was aborted by a close
+                self._step()
+        self._execution.close()
 
     def _begin_next(self) -> bool:
         """Begin the next request, and wait for one if there is nothing else to do; return False if none can begin."""
         if self._held is None:
-            if self._active and self._queue.empty():  # asked after each token: quicker than to try
+            if self._execution.active and self._queue.empty():  # asked after each token: quicker than to try
                 return False
             try:
                 self._held = self._take()
@@ -288,7 +286,8 @@ class Worker:
         if request is None:
             self._stopping = True
             return False
-        if self._active and request.state == "queued" and not self._joins(request.command):
+        waits = self._execution.active and not self._execution.joins(request.command)
+        if waits and request.state == "queued":
             return False
         self._held = None
         with self._lock:
@@ -297,7 +296,7 @@ class Worker:
             request.state = "running"
         self._resident.touch()
         try:
-            end = self._execute(request)
+            end = self._execution.begin(request.command, partial(self._hear, request), request.cancel)
         except BaseException as error:  # noqa: BLE001 - the thread outlives whatever a request does
             end = error_event(request.id, error)
         if end is not None:
@@ -309,114 +308,26 @@ class Worker:
         try:
             return self._queue.get(timeout=self._resident.spare_s)
         except queue.Empty:
-            self._resident.unload(self._started_engine())
+            self._execution.unload()
             raise
 
-    @property
-    def _active(self) -> bool:
-        return self._engine is not None and self._engine.active
-
-    def _joins(self, command: p.Command) -> bool:
-        """Return whether ``command`` can be done while answers are being made."""
-        if isinstance(command, p.CountTokens):
-            return True
-        if not isinstance(command, (p.GenerateCompletion, p.GenerateChatCompletion)):
-            return False
-        return command.model is None or self._resident.holds(command.model, command.load)
-
-    def _step(self, engine: Engine) -> None:
+    def _step(self) -> None:
         try:
-            engine.step()
+            self._execution.started().step()
         except BaseException as error:  # noqa: BLE001 - it should not: nothing it holds can be trusted
-            self._resident.unload(engine)
-            for request in tuple(self._answering.values()):
+            self._execution.unload()
+            with self._lock:
+                lost = [r for r in self._requests.values() if r.state == "running" and r.command.type in _ANSWERS]
+            for request in lost:
                 self._end(request, error_event(request.id, error))
         self._resident.touch()
-
-    def _execute(self, request: _Request) -> p.Event | None:
-        """Do what was asked; return its end, or None if that comes with the steps of the engine."""
-        engine = self._started_engine()
-        match request.command:
-            case p.Init() as command:
-                if command.protocol != p.VERSION:
-                    msg = f"This is protocol version {p.VERSION}, not {command.protocol}."
-                    raise ProtocolError(msg, "Use the same version of llama-widgets on both sides.")
-                return p.Info(request_id=request.id, message="ready", data=engine.init(command.options))
-            case p.LoadModel() as command:
-                return self._resident.load(engine, command, partial(self._emit, request), request.cancel)
-            case p.UnloadModel():
-                self._resident.unload(engine)
-                return p.Info(request_id=request.id, message="unloaded")
-            case p.CreateContext() as command:
-                data = self._resident.create_context(engine, command.options, request.cancel)
-                return p.Info(request_id=request.id, message="context ready", data=data)
-            case p.CountTokens() as command:
-                return self._count(engine, command)
-            case p.Embed() | p.Predict() | p.Judge() as command:
-                return self._with_model(engine, command, request) or self._evaluate(engine, command, request)
-            case p.GenerateCompletion() | p.GenerateChatCompletion() as command:
-                end = self._with_model(engine, command, request)
-                if end is None:
-                    self._answer(engine, command, request)
-                return end
-        msg = f"The worker has no way to run {request.command.type!r}."
-        raise ProtocolError(msg)
-
-    def _started_engine(self) -> Engine:
-        if self._engine is None:
-            self._engine = self._make_engine()
-        return self._engine
-
-    def _evaluate(self, engine: Engine, command: p.Embed | p.Predict | p.Judge, request: _Request) -> p.Event:
-        if isinstance(command, p.Embed):
-            return engine.embed(command, request.cancel)
-        if isinstance(command, p.Predict):
-            return engine.predict(command, request.cancel)
-        return engine.judge(command, partial(self._emit, request), request.cancel)
-
-    def _count(self, engine: Engine, command: p.CountTokens) -> p.Event:
-        self._resident.need()
-        if command.model is not None and not self._resident.holds(command.model):
-            msg = f"{command.model} is not the model in memory."
-            raise NoModelError(msg, "Load it first.")
-        return p.Info(request_id=command.request_id, data={"tokens": engine.count_tokens(command.texts)})
-
-    def _with_model(self, engine: Engine, command: _Evaluating, request: _Request) -> p.Event | None:
-        """Load the model that ``command`` names, if it is not there; return the end if that was stopped.
-
-        Loading belongs to the same request: between two of them, somebody else could load another model.
-        """
-        if command.model is not None and not self._resident.holds(command.model, command.load):
-            load = p.LoadModel(request_id=request.id, model=command.model, options=command.load or LoadOptions())
-            loaded = self._resident.load(engine, load, partial(self._emit, request), request.cancel)
-            if loaded.cancelled:
-                return aborted(command)
-            self._emit(request, loaded)
-        self._resident.need()
-        return None
-
-    def _answer(self, engine: Engine, command: p.Generate, request: _Request) -> None:
-        def emit(event: p.Event) -> None:
-            if isinstance(event, (p.CompletionDone, p.Error)):
-                self._end(request, event)
-            else:
-                self._emit(request, event)
-
-        self._answering[request.id] = request
-        engine.submit(command, emit, request.cancel)
 
     def _download(self, request: _Request, command: p.DownloadModel) -> None:
         from .library import downloads
 
-        def emit(event: p.Event) -> None:
-            if isinstance(event, (p.DownloadDone, p.Error)):
-                self._end(request, event)
-            else:
-                self._emit(request, event)
-
         registry = downloads.shared()
         try:
-            registry.start(command, emit)
+            registry.start(command, partial(self._hear, request))
         except Exception as error:  # noqa: BLE001 - exactly one end, whatever happens
             self._end(request, error_event(request.id, error))
             return
@@ -428,8 +339,11 @@ class Worker:
         data: dict[str, Any] = {"target": command.target, "acted": acted}
         tell(listener, p.Info(request_id=command.request_id, message=message, data=data))
 
-    def _emit(self, request: _Request, event: p.Event) -> None:
-        if request.state != "ended":
+    def _hear(self, request: _Request, event: p.Event) -> None:
+        """Take what comes of a request, its end too."""
+        if isinstance(event, (p.ENDS[request.command.type], p.Error)):
+            self._end(request, event)
+        elif request.state != "ended":
             tell(request.listener, event)
 
     def _end(self, request: _Request, event: p.Event) -> None:
@@ -438,17 +352,7 @@ class Worker:
                 return
             request.state = "ended"
             self._requests.pop(request.id, None)
-            self._answering.pop(request.id, None)
         tell(request.listener, event)
-
-
-def _llama_engine() -> Engine:
-    try:
-        from .engines.llama import LlamaEngine
-    except (ImportError, OSError, RuntimeError) as error:
-        msg = f"llama-cpp-python cannot be used: {error}"
-        raise EngineError(msg, "Install it again; the README says how.") from error
-    return LlamaEngine()
 
 
 def _find(model: str) -> Path:
