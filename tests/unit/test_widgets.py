@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import llama_widgets as lw
+from llama_widgets import execution
 from llama_widgets import protocol as p
 from llama_widgets import worker as workers
 from llama_widgets.engines.scripted import ScriptedEngine
@@ -261,7 +262,7 @@ def test_a_closed_panel_hears_the_end_of_its_answer(make: Callable[..., lw.ChatP
 
 def test_widgets_follow_the_shared_worker_to_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_shared", Worker(ScriptedEngine, find=Path))
-    monkeypatch.setattr(workers, "_llama_engine", ScriptedEngine)
+    monkeypatch.setattr(execution, "_llama_engine", ScriptedEngine)
     monkeypatch.setattr(workers, "_find", Path)
     panel = lw.ChatPanel("a.gguf")
     states: list[str] = []
