@@ -8,7 +8,6 @@ and run beside it, each in a child process of its own, but keep the same contrac
 from __future__ import annotations
 
 import atexit
-import os
 import queue
 import threading
 from concurrent.futures import Future
@@ -22,6 +21,7 @@ from .cancel import Cancel
 from .errors import BusyError, ClosedError, LlamaWidgetsError, ProtocolError, from_code
 from .execution import Execution
 from .listeners import tell
+from .per_process import PerProcess
 from .requests import aborted, error_event, wait
 from .resident import ModelState, Resident
 
@@ -361,26 +361,16 @@ def _find(model: str) -> Path:
     return local.find(model)
 
 
-_shared: Worker | None = None
-_shared_lock = threading.Lock()
+def _make_shared(before: Worker | None) -> Worker:
+    worker = Worker()
+    if before is not None:  # widgets that show the model of all go on showing it
+        worker._resident.watchers = before._resident.watchers  # noqa: SLF001
+    return worker
+
+
+_shared = PerProcess(_make_shared)
 
 
 def shared() -> Worker:
     """Return the worker of this process, which all conversations share: one model in memory."""
-    global _shared  # noqa: PLW0603 - the one model in memory
-    with _shared_lock:
-        if _shared is None or _shared.closed:
-            worker = Worker()
-            if _shared is not None:  # widgets that show the model of all go on showing it
-                worker._resident.watchers = _shared._resident.watchers  # noqa: SLF001
-            _shared = worker
-        return _shared
-
-
-def _forget_after_fork() -> None:
-    global _shared, _shared_lock
-    _shared, _shared_lock = None, threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_forget_after_fork)
+    return _shared.get()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import re
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..errors import ClosedError, LlamaWidgetsError, ParameterError, UnknownReferenceError
 from ..listeners import Listeners
+from ..per_process import PerProcess
 from ..protocol import DownloadDone, Error, Info, Progress
 from .job import Job
 from .local import cache_folder, web_folder
@@ -316,30 +316,12 @@ class _Reporter:
         )
 
 
-_shared: Downloads | None = None
-_shared_lock = threading.Lock()
-
-
-def _forget_after_fork() -> None:
-    # The threads that read and tell are the parent's, and so are its downloads.
-    global _shared, _shared_lock
-    if _shared is not None:
-        atexit.unregister(_shared.close)
-    _shared, _shared_lock = None, threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_forget_after_fork)
+_shared = PerProcess[Downloads](lambda _: Downloads())
 
 
 def shared() -> Downloads:
     """Return the downloads that all widgets, cells and workers of this process share."""
-    global _shared  # noqa: PLW0603 - one per process, made when it is first wanted
-    with _shared_lock:
-        if _shared is None or _shared.closed:
-            _shared = Downloads()
-            atexit.register(_shared.close)
-        return _shared
+    return _shared.get()
 
 
 def downloads() -> Downloads:

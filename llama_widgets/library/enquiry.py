@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import json
 import os
@@ -14,6 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..errors import HubError, from_code
+from ..per_process import PerProcess
 from .child import events, spawn
 from .references import Reference
 
@@ -29,6 +29,9 @@ class Enquiries:
 
     Nobody is told the answer to a question whose future was cancelled. Failures and refusals are not remembered.
     """
+
+    closed = False
+    """After ``close`` it can go on being asked, by a new process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -161,26 +164,9 @@ def _gone() -> HubError:
     return HubError("The process that asks the model hub ended by itself.", "Try again.")
 
 
-_shared: Enquiries | None = None
-_shared_lock = threading.Lock()
+_shared = PerProcess[Enquiries](lambda _: Enquiries())
 
 
 def shared() -> Enquiries:
     """Return the enquiries of this process."""
-    global _shared  # noqa: PLW0603 - one per process, made when it is first wanted
-    with _shared_lock:
-        if _shared is None:
-            _shared = Enquiries()
-            atexit.register(_shared.close)
-        return _shared
-
-
-def _forget_after_fork() -> None:
-    global _shared, _shared_lock
-    if _shared is not None:
-        atexit.unregister(_shared.close)
-    _shared, _shared_lock = None, threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_forget_after_fork)
+    return _shared.get()

@@ -224,7 +224,7 @@ def hub(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     for name in ("HF_TOKEN", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
     shared = Downloads(retry_delay=0.01)
-    monkeypatch.setattr(downloads, "_shared", shared)
+    monkeypatch.setattr(downloads._shared, "_held", shared)
     with Hub({NAME: good.read_bytes()}) as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
         monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))

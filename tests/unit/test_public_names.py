@@ -111,7 +111,7 @@ def test_numbers_are_little_endian(worker: Worker) -> None:
 def test_asking_for_the_status_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     from llama_widgets import worker as workers
 
-    monkeypatch.setattr(workers, "_shared", None)
+    monkeypatch.setattr(workers._shared, "_held", None)
     before = threading.active_count()
     status = lw.status()
     assert (status.model, status.running, status.queued) == (None, [], [])

@@ -261,7 +261,7 @@ def test_a_closed_panel_hears_the_end_of_its_answer(make: Callable[..., lw.ChatP
 
 
 def test_widgets_follow_the_shared_worker_to_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "_shared", Worker(ScriptedEngine, find=Path))
+    monkeypatch.setattr(workers._shared, "_held", Worker(ScriptedEngine, find=Path))
     monkeypatch.setattr(execution, "_llama_engine", ScriptedEngine)
     monkeypatch.setattr(workers, "_find", Path)
     panel = lw.ChatPanel("a.gguf")
