@@ -135,6 +135,16 @@ describe("the layout", () => {
     expect([rest(0), rest(7)]).toEqual(["seed 0", "seed 1"]);
   });
 
+  it("says what tells runs apart so short that the reply beside it is to be seen", () => {
+    const review = { ...PROMPT, values: ["The battery lasts two days and it charges fast.", "No."] };
+    const codes = [
+      [0, 1],
+      [0, 0],
+    ];
+    const { rest } = layout([review, ...dimensions.slice(2, 3)], codes, 2, "", "");
+    expect([rest(0), rest(1)]).toEqual(["The battery lasts… · seed 0", "No. · seed 0"]);
+  });
+
   it("stands without rows and columns, and has a place for runs without a value", () => {
     expect(layout(dimensions, CODES, 8, "", "").lines).toHaveLength(8);
     const holes = [CODES[0] as number[], [0, 0, 1, 1, -1, -1, 1, 1], ...CODES.slice(2)];
@@ -279,6 +289,14 @@ describe("a run", () => {
     expect(region()?.textContent).toContain("No score: ZeroDivisionError");
   });
 
+  it("comes into sight below a grid that fills the page", async () => {
+    const seen = vi.fn();
+    Element.prototype.scrollIntoView = seen;
+    await draw({ 0: { text: "a" } });
+    await click(byRole("gridcell")[0]);
+    expect(seen.mock.contexts).toEqual([region()]);
+  });
+
   it("shows its beginning where the kernel is gone", async () => {
     await draw({ 0: { text: "Beginning" } });
     model.disconnect();
@@ -336,6 +354,14 @@ describe("the sweep", () => {
     await settled();
     await click(button("Resume"));
     expect(model.last("resume_sweep")).toBeDefined();
+  });
+
+  it("does not look as if it went on where the kernel is gone", async () => {
+    await draw({ 0: { state: "running", text: "Beginning" } }, { standing: { done: 3, eta_s: 13, rate: 58 } });
+    model.disconnect();
+    await settled();
+    expect(cells()[0]).toBe("seed 0 Beginning stopped");
+    expect(el.querySelector(".lw-standing")?.textContent).toBe("3 of 8 runsstoppedResume");
   });
 
   it("is read out when it ends, and warns of what there is", async () => {

@@ -42,8 +42,8 @@ export function Cell({ id, style, column, active, picked, run, label, lines, col
       {run && (
         <>
           {shown?.text && <span class="lw-figure lw-small">{shown.text}</span>}
-          <span class="lw-clamp" style={{ "--lw-lines": lines }}>
-            {label && <span class="lw-muted lw-small">{label} </span>}
+          <span class="lw-clamp" style={{ "--lw-lines": lines, wordBreak: lines > 1 ? undefined : "break-all" }}>
+            {label && <span class="lw-of lw-muted lw-small">{label} </span>}
             <Said run={run} />
           </span>
         </>

@@ -27,6 +27,9 @@ export interface Layout {
   rest: (run: number) => string;
 }
 
+/** Characters of each part of what is said before a reply, which is to be seen too. */
+const PART = 18;
+
 type Codes = readonly (readonly number[])[];
 
 /** `rows` and `columns` are names of dimensions, "" for none. */
@@ -60,8 +63,12 @@ export function layout(
     return made;
   });
   const others = dimensions.filter(({ name, values }) => values.length > 1 && name !== rows && name !== columns);
-  const rest = (run: number) => others.map((each) => partOf(dimensions, codes, each, run)).join(" · ");
+  const rest = (run: number) => others.map((each) => short(partOf(dimensions, codes, each, run))).join(" · ");
   return { rows: down, columns: across, lines, deepest, rest };
+}
+
+function short(part: string): string {
+  return part.length > PART ? `${part.slice(0, PART - 1).trimEnd()}…` : part;
 }
 
 /** "temperature 0.7": what a run has of a dimension. */

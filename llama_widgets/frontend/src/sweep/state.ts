@@ -46,10 +46,16 @@ export function reduce(state: SweepState, action: SweepAction): SweepState {
       return { ...state, standing, runs: put(state.runs, runs, standing.total) };
     }
     case "gone":
-      return { ...state, gone: true };
+      return { ...state, gone: true, ...ended(state) };
     default:
       return state;
   }
+}
+
+/** Nothing runs any more: what was under way is not to look as if it went on. */
+function ended({ standing, runs }: SweepState): Pick<SweepState, "standing" | "runs"> {
+  const stop = <T extends { state: string }>(it: T): T => (it.state === "running" ? { ...it, state: "stopped" } : it);
+  return { standing: stop(standing), runs: runs.map((run) => run && stop(run)) };
 }
 
 function put(before: readonly (Run | undefined)[], columns: Columns, total: number): readonly (Run | undefined)[] {

@@ -43,9 +43,10 @@ export function SweepGrid({ session }: { session: SweepSession }) {
   const title = (run: number) => titleOf(dimensions, codes, run) || `run ${run + 1}`;
 
   useEffect(() => {
-    if (!follow.current) return;
+    const shown = box.current?.querySelector<HTMLElement>(".lw-shown");
+    if (follow.current) shown?.focus();
+    else shown?.scrollIntoView?.({ block: "nearest" }); // below a grid that fills the page it would go unnoticed
     follow.current = false;
-    box.current?.querySelector<HTMLElement>(".lw-shown")?.focus();
   }, [picked]);
 
   const arrange = (change: Partial<Seen>) => {
