@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..errors import SweepError
 from ..listeners import Listeners
 from ..requests import SLICE_S
+from ..running_cell import running_cell
 from ..worker import Worker, shared
 from . import keeping, replies, scoring, tables
 from .plan import BLANK, LIMIT, Plan, Row, duration, make
@@ -51,6 +52,7 @@ class Sweep:
         self._lock = threading.Lock()
         self._runner: Runner | None = None
         self._unkept = ""
+        self._cell = running_cell()
         self._grid: Any = None  # what shows it, made when it is first shown
         _all.add(self)
 
@@ -210,7 +212,7 @@ class Sweep:
         SweepError
             If there is no such run, or it has no reply yet.
         """
-        if not 0 <= index < self.total:
+        if not hasattr(index, "__index__") or not 0 <= index < self.total:
             msg = f"There is no run {index!r}."
             raise SweepError(msg, f"Give a number from 0 to {self.total - 1:,}.")
         return replies.reply(self.plan, self.rows[index])
@@ -297,6 +299,14 @@ class Sweep:
         made._file = path  # not opened yet: who only looks need not be able to write it
         return made
 
+    def _replaces(self, other: Sweep) -> bool:
+        """Say whether ``other`` is of the same cell, which was run again, changed or not: its grid is gone."""
+        if other is self or other._worker is not self._worker:
+            return False
+        name, number = self._cell
+        again = name != "" and other._cell[0] == name and other._cell[1] != number
+        return again or other.plan.to_dict() == self.plan.to_dict()
+
     def _open(self, path: str | os.PathLike[str] | None) -> None:
         if path is not None:
             self._keeper, self._file = keeping.keeper(path, self.plan, self.rows), None
@@ -341,6 +351,8 @@ def sweep(
     **options: Any,  # noqa: ANN401 - checked by Settings
 ) -> Sweep:
     """Ask every combination of prompts, models, parameters and seeds; return at once, while they run together.
+
+    A sweep that an earlier run of the same cell began is stopped. Its ``resume`` goes on.
 
     Parameters
     ----------
@@ -404,11 +416,11 @@ def sweep(
         limit=limit,
         worker=worker,
     )
-    for other in list(_all):
-        if other.state == "running" and other._worker is worker and other.plan.to_dict() == plan.to_dict():  # noqa: SLF001
-            other.stop()  # the same cell was run again
-            other.wait(progress=False)
     made = Sweep(plan, worker=worker)
+    for other in list(_all):
+        if other.state == "running" and made._replaces(other):  # noqa: SLF001 - its own class
+            other.stop()
+            other.wait(progress=False)
     if save is not None:
         made.keep(save)
     if score is not None:

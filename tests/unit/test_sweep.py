@@ -215,6 +215,22 @@ def test_the_same_cell_run_twice_stops_the_first(desk: Desk) -> None:
     assert second.wait().state == "done"
 
 
+def test_a_cell_that_is_changed_and_run_again_stops_what_it_began(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    desk.script = lambda command: [gate] if _last(command) == "old" else ["new"]
+
+    def begin(cell: str, run: str, prompt: str) -> lw.Sweep:
+        monkeypatch.setattr("llama_widgets.sweeping.sweep.running_cell", lambda: (cell, run))
+        return desk.sweep([prompt])
+
+    first = begin("a", "1", "old")
+    others = [begin("a", "1", "beside it"), begin("b", "2", "below"), begin("", "", "in a script")]
+    assert [each.state for each in (first, *others)] == ["running"] * 4
+    threading.Timer(0.1, gate.set).start()  # the engine hears of the stop at the next piece
+    second = begin("a", "3", "changed")
+    assert [each.wait().state for each in (first, second, *others)] == ["stopped", "done", "stopped", "done", "done"]
+
+
 def test_sweeps_of_different_models_take_turns(desk: Desk) -> None:
     first = desk.sweep(list("abcdef"), "a.gguf")
     second = desk.sweep(list("abcdef"), "b.gguf")
@@ -244,6 +260,7 @@ def test_a_run_is_a_reply_that_says_how_it_was_made(desk: Desk) -> None:
     assert made["versions"]["llama_widgets"] == lw.__version__
     code = reply.to_code()
     compile(code, "<code>", "exec")
+    assert "this one may have other words" in code
     assert all(said in code for said in ("a.gguf", "Be brief.", "two", "seed=7", "temperature=0.5"))
 
 
@@ -252,8 +269,9 @@ def test_a_run_without_a_reply_says_so(desk: Desk) -> None:
     sweep = desk.sweep(["good", "bad"]).wait()
     with pytest.raises(SweepError, match="Run 1 has no reply, it is failed: It broke"):
         sweep.reply(1)
-    for index in (2, -1):
-        with pytest.raises(SweepError, match=f"There is no run {index}.*from 0 to 1"):
+    wrong: list[Any] = [2, -1, "0"]
+    for index in wrong:
+        with pytest.raises(SweepError, match=f"There is no run {index!r}.*from 0 to 1"):
             sweep.reply(index)
 
 
@@ -323,7 +341,8 @@ def test_scores_that_fail_are_told_once_and_the_sweep_goes_on(desk: Desk) -> Non
         ("a", {"score": 3}, "function"),
         (("no holes", [{"x": 1}]), {}, "fills in nothing"),
         (("{y}", [{"x": 1}]), {}, "y"),
-        (("{x}", pd.DataFrame({"x": []})), {}, "no prompts"),
+        (("{x}", pd.DataFrame({"x": []})), {}, "its table has no rows"),
+        (pd.DataFrame({"x": ["a"]}), {}, "A table alone"),
         ("a", {"save": "results.txt"}, "format"),
         ("a", {"save": "no/such/folder/results.jsonl"}, "cannot be written"),
         ("a", {"save": "no/such/folder/results.parquet"}, "cannot be written"),
