@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 VALUES = ("score", "mean_logprob", "completion_tokens", "seconds", "ttft_s", "decode_tps")
 _APART = 0.5
 _LONGEST = 24
+_LINE = 48
+"""Characters of labels that stand beside each other; more would lie on each other."""
 
 
 def plot(sweep: Sweep, value: str, x: str | None, colour: str | None, ax: Axes | None) -> Axes:
@@ -71,7 +73,12 @@ def _draw(
         (line,) = axes.plot([spot for spot, _ in shown], means, linestyle=style, marker="_", ms=16, mew=2, label=label)
         dots = [(spot, y) for spot, ys in shown for y in ys]
         axes.plot([spot for spot, _ in dots], [y for _, y in dots], "o", color=line.get_color(), alpha=0.4, ms=5)
-    axes.set_xticks(at, [_short(step) for step in steps])
+    labels = [_short(step) for step in steps]
+    axes.set_xticks(at, labels)
+    if sum(map(len, labels)) > _LINE:
+        axes.tick_params("x", rotation=30)
+        for name in axes.get_xticklabels():
+            name.set_horizontalalignment("right")
 
 
 def _axes() -> Axes:
