@@ -29,10 +29,13 @@ def code(made: Mapping[str, Any]) -> str:
     if not isinstance(parameters := made.get("parameters"), dict) or not {"messages", "prompt"} & made.keys():
         msg = "This reply does not say how it was made."
         raise ParameterError(msg, "Take one that ask() returned, or an answer of a conversation that was kept.")
+    begin = ["import llama_widgets as lw", ""]
+    if not parameters.get("reproducible"):
+        begin.append("# The reply was not made with reproducible=True: this one may have other words.")
     options = {**parameters, "reproducible": True}
     if "prompt" in made:
         call = _call("reply = lw.complete", [made["prompt"]], {"model": made["model"], **options})
-        return f"import llama_widgets as lw\n\n{call}\nreply\n"
+        return "\n".join([*begin, call, "reply", ""])
     messages = list(made["messages"])
     system = messages.pop(0)["content"] if messages and messages[0]["role"] == "system" else None
     # What followed the question are calls of tools, which the model makes again.
@@ -43,8 +46,7 @@ def code(made: Mapping[str, Any]) -> str:
     first = {"system": system} if system is not None else {}
     earlier = {"messages": messages[:asked]} if asked else {}
     tools = {"tools": _Names(functions)} if functions else {}
-    lines = ["import llama_widgets as lw", ""]
-    lines.append(_call("chat = lw.Chat", [made["model"]], {**first, **earlier, **options, **tools}))
+    lines = [*begin, _call("chat = lw.Chat", [made["model"]], {**first, **earlier, **options, **tools})]
     if load := made.get("load"):
         lines.append(_call("chat.load", [], load))
     lines.append(_call("reply = chat.ask", [messages[asked]["content"]], own))

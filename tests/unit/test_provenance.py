@@ -35,12 +35,11 @@ def made(**facts: Any) -> dict[str, Any]:  # noqa: ANN401
 
 
 def test_a_short_question_is_short_code() -> None:
-    assert code(made()) == (
-        "import llama_widgets as lw\n\n"
-        'chat = lw.Chat("m.gguf", seed=1, reproducible=True)\n'
-        'reply = chat.ask("Why?")\n'
-        "reply\n"
-    )
+    first = "import llama_widgets as lw\n\n"
+    rest = 'chat = lw.Chat("m.gguf", seed=1, reproducible=True)\nreply = chat.ask("Why?")\nreply\n'
+    assert code(made(parameters={"seed": 1, "reproducible": True})) == first + rest
+    warned = "# The reply was not made with reproducible=True: this one may have other words.\n"
+    assert code(made()) == first + warned + rest
 
 
 def test_all_that_matters_is_in_the_code() -> None:
