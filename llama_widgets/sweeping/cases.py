@@ -40,6 +40,9 @@ class Cases:
         self._table: list[dict[str, Any]] | None = None
         if isinstance(prompts, tuple) and len(prompts) == 2 and (table := _records(prompts[1])) is not None:  # noqa: PLR2004
             prompts, self._table = prompts[0], table
+            if not table:
+                msg = "The sweep is empty: its table has no rows."
+                raise SweepError(msg, "Give a table with at least one.")
         self._prompts = _named(prompts)
 
     def __len__(self) -> int:
@@ -68,6 +71,9 @@ def _named(prompts: object) -> dict[str, Any]:
             msg = f"The name of a prompt must be text, not {wrong[0]!r:.80}."
             raise SweepError(msg, _EXAMPLE)
         named = dict(prompts)
+    elif hasattr(prompts, "columns"):  # else their names would be asked, each as a prompt
+        msg = "A table alone says nothing to ask."
+        raise SweepError(msg, 'Give a prompt beside it: lw.sweep(("Sum up: {text}", df)), or a column: df["text"].')
     elif isinstance(prompts, Iterable):
         named = {}
         for content in prompts:

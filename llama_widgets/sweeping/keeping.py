@@ -223,6 +223,9 @@ def _file(path: str | os.PathLike[str]) -> Path:
     except (TypeError, OSError, RuntimeError, ValueError) as error:
         msg = f"A sweep cannot be kept in {path!r:.200}."
         raise SweepError(msg, _HINT) from error
+    if file.is_dir():
+        msg = f"{file.name!r:.200} is a folder."
+        raise SweepError(msg, _HINT)
     if file.suffix.lower() not in _FORMATS:
         msg = f"{file.name!r:.200} names no format that a sweep is kept in."
         raise SweepError(msg, f"Let it end in {' or '.join(_FORMATS)}.")

@@ -89,7 +89,7 @@ def columns(rows: Iterable[Row]) -> Runs:
 def whole(sweep: Sweep, row: Row) -> dict[str, Any]:
     """Return all of a run as plain data."""
     data: dict[str, Any] = dict(row)
-    settings = {**sweep.place(row), **sweep.plan.options, "sha256": row["model_sha256"]}
+    settings = {"index": row["index"], **sweep.place(row), **sweep.plan.options, "sha256": row["model_sha256"]}
     return {
         **{name: data[name] or "" for name in _TEXTS},
         **{name: _finite(data[name]) for name in _FIGURES},

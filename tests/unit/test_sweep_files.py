@@ -137,6 +137,10 @@ def test_a_file_that_holds_no_sweep(sweep: Callable[..., lw.Sweep], tmp_path: Pa
         with pytest.raises(SweepError, match="holds no sweep"):
             sweep("one", save=path)
         assert path.read_bytes() == content
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(SweepError, match="is a folder"):
+        sweep("one", save=path)
 
 
 def test_a_disk_that_is_full_loses_nothing(sweep: Callable[..., lw.Sweep], worker: Worker, tmp_path: Path) -> None:
@@ -240,6 +244,12 @@ def test_a_plot_of_what_is_chosen(scored: lw.Sweep) -> None:
     axes = scored.plot("completion_tokens", x="prompt", colour="seed", ax=scored.plot().figure.add_subplot())
     assert axes.get_xlabel() == "prompt"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b"]
+
+
+def test_long_names_below_a_plot_stand_aslant(sweep: Callable[..., lw.Sweep]) -> None:
+    axes = sweep([f"How does number {n} of three sound?" for n in "123"]).wait().plot("completion_tokens")
+    assert [label.get_rotation() for label in axes.get_xticklabels()] == [30] * 3
+    assert [label.get_horizontalalignment() for label in axes.get_xticklabels()] == ["right"] * 3
 
 
 def test_what_is_not_plotted(scored: lw.Sweep, sweep: Callable[..., lw.Sweep], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,7 +105,9 @@ def test_a_run_is_shown_in_full_when_it_is_opened(grids: Grids) -> None:
     assert run["text"] == sweep.rows[1]["text"]
     assert len(run["text"]) > PREVIEW
     assert run["messages"] == [{"role": "user", "content": PROMPTS["<b>long</b>"]}]
-    assert {"temperature": "0.5", "seed": "0", "model": "/a/b/m.gguf"}.items() <= dict(run["settings"]).items()
+    assert {"index": "1", "temperature": "0.5", "seed": "0", "model": "/a/b/m.gguf"}.items() <= dict(
+        run["settings"]
+    ).items()
     assert [text for text, _ in run["tokens"]] == [each["text"] for each in sweep.rows[1]["logprobs"]]
     assert run["code"] == sweep.reply(1).to_code()
 
