@@ -79,14 +79,18 @@ class Runner(threading.Thread):
         self._made = self._tokens = 0
 
     @property
-    def seconds_per_run(self) -> float | None:
-        """Seconds from the end of a run to that of the next, since the first was begun."""
-        return self._elapsed / self._made if self._made else None
+    def seconds_left(self) -> float | None:
+        """Seconds that the rest takes if it goes on like this; runs that are under way are taken for half made."""
+        if not self._made:
+            return None
+        made = self._made + len(self._running) / 2
+        return self._elapsed / made * (len(self._rows) - made)
 
     @property
     def tokens_per_s(self) -> float | None:
         """Tokens that all runs together make in a second."""
-        return self._tokens / self._elapsed if self._tokens else None
+        tokens = self._tokens + sum(run.tokens for run in tuple(self._running.values()))
+        return tokens / self._elapsed if tokens else None
 
     @property
     def _elapsed(self) -> float:
@@ -183,6 +187,7 @@ class Runner(threading.Thread):
     def _hear(self, run: _Run, command: p.Generate, event: p.Event) -> None:
         """Take in what the worker tells, on its thread."""
         if isinstance(event, p.CompletionChunk):
+            run.tokens = event.tokens
             if event.segment == "text":
                 run.row["text"] += event.text
                 self._changed.add(run.row["index"])
@@ -226,6 +231,7 @@ class _Run:
         self.row, self.slot, self.settings = row, slot, settings
         self.begun = time.perf_counter()
         self.seconds = 0.0
+        self.tokens = 0
 
 
 def _results(run: _Run, done: p.CompletionDone) -> dict[str, Any]:

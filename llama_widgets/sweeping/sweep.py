@@ -92,8 +92,7 @@ class Sweep:
     @property
     def eta_s(self) -> float | None:
         """Seconds that the rest takes if it goes on like this; ``None`` before the first run has ended."""
-        per_run = self._runner.seconds_per_run if self._runner and self.state == "running" else None
-        return None if per_run is None else per_run * (self.total - self.done)
+        return self._runner.seconds_left if self._runner and self.state == "running" else None
 
     @property
     def notices(self) -> list[str]:

@@ -128,6 +128,17 @@ def test_runs_are_told_as_they_grow_and_end(desk: Desk) -> None:
     assert set(told) == {0, 1}
 
 
+def test_what_is_under_way_counts_for_how_fast_it_goes(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llama_widgets.sweeping.runner.Runner._elapsed", 6.0)
+    gate = threading.Event()
+    desk.script = lambda command: ["part", *([gate] if _last(command) == "two" else [])]
+    sweep = desk.sweep(["one", "two", "three"])
+    until(lambda: sweep.rows[1]["text"] == "part")
+    assert (sweep.eta_s, sweep.tokens_per_s) == (6.0, 2 / 6)  # one and a half of three
+    gate.set()
+    assert (sweep.wait().eta_s, sweep.tokens_per_s) == (None, 3 / 6)
+
+
 def test_stop_keeps_what_there_is_and_resume_makes_the_rest(desk: Desk) -> None:
     gate = threading.Event()
     desk.script = lambda command: ["part", *([gate] if _last(command) == "two" else [])]
