@@ -210,13 +210,13 @@ class Comparison:
                 chat.stop()
         return True
 
-    def vote(self, better: Vote, number: int = -1) -> None:
+    def vote(self, better: Vote | str, number: int = -1) -> None:
         """Say which answer was better.
 
         Parameters
         ----------
-        better : int or "tie"
-            The place of the better answer in what ``ask`` returned, counted from 0.
+        better : int, "A" to "D" or "tie"
+            The place of the better answer in what ``ask`` returned, counted from 0, or its letter.
         number : int
             Which round, by default the last one.
 
@@ -235,14 +235,15 @@ class Comparison:
             if not asked.ended:
                 msg = "The answers are still being made."
                 raise BusyError(msg, "Wait for them, or stop them first.")
-            places = range(len(self.sides))
-            if better != "tie" and (isinstance(better, bool) or better not in places):
-                msg = f"There is no answer {better!r:.80}: there are {len(places)}."
-                raise ParameterError(msg, f"Vote for 0 to {len(places) - 1}, or 'tie'.")
+            letters = list(LETTERS[: len(self.sides)])
+            place = letters.index(better) if better in letters else better
+            if place != "tie" and (isinstance(place, bool) or place not in range(len(letters))):
+                msg = f"There is no answer {better!r:.80}: there are {len(letters)}."
+                raise ParameterError(msg, f"Vote for 'A' to '{letters[-1]}', 0 to {len(letters) - 1}, or 'tie'.")
             if asked.blind and asked.vote is not None:
                 msg = "This blind round has its vote already, and the names are known now."
                 raise ParameterError(msg, "Ask something new.")
-            asked.vote = "tie" if better == "tie" else asked.order[better]
+            asked.vote = "tie" if place == "tie" else asked.order[int(place)]
         self._tell("voted", asked)
 
     def tally(self) -> list[dict[str, Any]]:

@@ -143,7 +143,7 @@ def test_sides_of_one_model_answer_together_and_each_model_is_loaded_once(
 
 def test_votes_and_how_the_sides_stand(make: Make) -> None:
     duel = make()
-    for vote in (0, 0, "tie", 1):
+    for vote in (0, "A", "tie", 1):
         duel.ask("hello")
         duel.vote(vote)
     duel.ask("not judged")
@@ -155,7 +155,7 @@ def test_votes_and_how_the_sides_stand(make: Make) -> None:
     assert duel.tally()[1]["wins"] == 2
 
 
-@pytest.mark.parametrize("vote", [2, -1, True, "both", None, 1.5, [1]], ids=str)
+@pytest.mark.parametrize("vote", [2, -1, True, "both", "C", "", None, 1.5, [1]], ids=str)
 def test_what_is_no_vote(make: Make, vote: Any) -> None:  # noqa: ANN401
     duel = make()
     with pytest.raises(ParameterError, match="no round"):

@@ -223,6 +223,15 @@ it("asks for all of it where a piece is missing", async () => {
   expect(group("Answer A").querySelector(".lw-markdown")?.textContent).toBe("abcde");
 });
 
+it("does not look as if it went on where its kernel is gone", async () => {
+  await receive(told(0, round([said("Yes."), { ...EMPTY, state: "generating", text: "No" }]), { running: "q" }));
+  model.disconnect();
+  await settled();
+  expect(el.querySelector(".lw-growing")).toBeNull();
+  expect(group("Answer A").textContent).not.toContain("stopped");
+  expect(group("Answer B").textContent).toContain("stopped");
+});
+
 it("says so when its kernel is gone, and leaves nothing behind", async () => {
   await receive(told(0, round([said("Yes."), said("No.")])));
   model.disconnect();

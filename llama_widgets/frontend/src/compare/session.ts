@@ -10,11 +10,11 @@ import type { FromView, ToView } from "../messages";
 import { Store } from "../store";
 import { newId } from "../wire";
 import { type FromCompare, TABLE, type ToCompare, type Vote } from "./messages";
-import { type CompareState, NOTHING, reduce } from "./state";
+import { type CompareAction, type CompareState, NOTHING, reduce } from "./state";
 
 export class CompareSession implements Writer {
   readonly model: AnyModel;
-  readonly rounds = new Store<CompareState, ToCompare>(reduce, NOTHING);
+  readonly rounds = new Store<CompareState, CompareAction>(reduce, NOTHING);
   /** To the message box, a comparison is a conversation of questions. */
   readonly store = new Store<ChatState, ChatAction>(reduceChat, INITIAL);
   #channel: Channel<typeof TABLE, FromCompare>;
@@ -36,7 +36,10 @@ export class CompareSession implements Writer {
       onMessage: (message) => this.#receive(message),
       onPong: () => this.store.dispatch({ type: "unblocked" }),
       onReady: () => this.#ready(),
-      onGone: () => this.store.dispatch({ type: "gone" }),
+      onGone: () => {
+        this.store.dispatch({ type: "gone" });
+        this.rounds.dispatch({ type: "gone" });
+      },
     });
     this.#drafting = new Drafting(this.store, (message) => this.#channel.send(message), signal);
     this.hello();

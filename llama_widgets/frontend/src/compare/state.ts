@@ -1,6 +1,6 @@
 // The rounds as this page knows them: a pure reducer over the kernel's messages.
 
-import type { Round, Standing, ToCompare } from "./messages";
+import type { Answer, Round, Standing, ToCompare } from "./messages";
 
 export interface CompareState {
   rounds: readonly Round[];
@@ -25,7 +25,9 @@ export const NOTHING: CompareState = {
   lost: false,
 };
 
-export function reduce(state: CompareState, message: ToCompare): CompareState {
+export type CompareAction = ToCompare | { type: "gone" };
+
+export function reduce(state: CompareState, message: CompareAction): CompareState {
   switch (message.type) {
     case "compared": {
       const { rounds, tally, running, blind, seq } = message;
@@ -42,6 +44,8 @@ export function reduce(state: CompareState, message: ToCompare): CompareState {
       return grow(state, message);
     case "withdrawn":
       return { ...state, rounds: state.rounds.slice(0, message.number), running: "" };
+    case "gone":
+      return { ...state, rounds: state.rounds.map(stopped) };
     case "blind":
       return { ...state, blind: message.blind };
     default:
@@ -61,8 +65,20 @@ function grow(state: CompareState, { seq, answers: pieces }: Extract<ToCompare, 
   return { ...state, seq: seq + 1, rounds: [...state.rounds.slice(0, -1), { ...last, answers }] };
 }
 
+/** No more comes of it: what was under way is not to look as if it went on. */
+function stopped(round: Round): Round {
+  if (hasEnded(round)) return round;
+  const end = (answer: Answer): Answer =>
+    isOver(answer) ? answer : { ...answer, state: "done", stop_reason: "abort" };
+  return { ...round, answers: round.answers.map(end) };
+}
+
+function isOver({ state }: Answer): boolean {
+  return state === "done" || state === "failed";
+}
+
 export function hasEnded({ answers }: Round): boolean {
-  return answers.every(({ state }) => state === "done" || state === "failed");
+  return answers.every(isOver);
 }
 
 /** Whether the reader can say now which answer is better. */
