@@ -68,6 +68,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Plan, list[Row]]:
     """
     file = _file(path)
     try:
+        file.stat()  # pandas says of a file that is not there no more than its path
         data, found = (_read_parquet if _is_parquet(file) else _read_lines)(file)
         plan = Plan.from_dict(data)
         rows = plan.rows()
