@@ -70,9 +70,15 @@ def test_choose_load_ask_stop_ask_with_the_keyboard_alone(notebook: Open) -> Non
     ask(page, panel, LONG)
     wait_for_text(panel)
     expect(status(panel)).to_have_text(re.compile(r"Answering · \d+ tokens/s"))
+    place = stop_in(panel)
     nb.run(1)
     expect(nb.output(1)).to_contain_text("2")
     expect(button(panel, "Stop")).to_be_visible()
+    grown = (
+        "() => { const log = document.querySelector('[role=log]'); return log.scrollHeight > log.clientHeight + 40 }"
+    )
+    page.wait_for_function(grown)
+    assert stop_in(panel) == place  # a button that moves is hard to hit
 
     message_box(panel).focus()
     page.keyboard.press("Escape")
@@ -91,6 +97,13 @@ def test_choose_load_ask_stop_ask_with_the_keyboard_alone(notebook: Open) -> Non
     assert int(reused[1].replace(",", "")) > 0
     nb.run(2)
     expect(nb.output(2)).to_contain_text("'stop_reason': 'abort'")
+
+
+def stop_in(panel: Locator) -> int:
+    """Return how far below the model Stop is."""
+    boxes = [button(panel, name).bounding_box() for name in ("SmolLM2-135M-Instruct · Q4_1", "Stop")]
+    tops = [round(box["y"]) for box in boxes if box is not None]
+    return tops[1] - tops[0]
 
 
 def test_stop_while_the_prompt_is_read_and_the_next_answer_is_right(notebook: Open) -> None:

@@ -1,7 +1,7 @@
 // ChatPanel: header, selector, conversation, composer, status line.
 
 import type { AnyModel } from "@anywidget/types";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { percent } from "../format";
 import { useStore, useTraits } from "../hooks";
 import type { ChatTraits, FromView, SelectorTraits } from "../messages";
@@ -72,6 +72,16 @@ export function ChatPanel({ session, selector }: PanelProps) {
     if (!traits.model) setOpen(true);
   }, [traits.model]);
 
+  // While an answer is made the panel stays as high as it is: else Stop would flee from the mouse.
+  useLayoutEffect(() => {
+    const box = root.current;
+    if (!busy || !box || traits.height) return;
+    box.style.height = `${box.offsetHeight}px`;
+    return () => {
+      box.style.height = "";
+    };
+  }, [busy, traits.height]);
+
   const closeAside = () => {
     setAside("");
     composer.current?.querySelector("textarea")?.focus();
@@ -82,7 +92,7 @@ export function ChatPanel({ session, selector }: PanelProps) {
     else if (event.key === "Escape") void session.stop();
     else if (event.key === "?" && !(event.target as Element).matches("textarea, input, select")) setAside("keys");
   };
-  const height = traits.height ? { height: traits.height, maxHeight: "none" } : {};
+  const height = traits.height ? { height: traits.height, minHeight: 0, maxHeight: "none" } : {};
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: Escape stops wherever the focus is within the panel
     <div class="lw-box lw-panel" ref={root} style={height} data-state={traits.state} onKeyDown={onKeyDown}>
