@@ -347,7 +347,8 @@ class PredictDone(Message):
     Each of ``candidates``, from the likeliest on, has its ``token``, ``text``, ``logprob`` and probability ``p`` as the
     model gives them, ``p_after`` the samplers, its ``rank`` from 1, and by which of them it is ``cut_by``, "" if by
     none. ``stages`` are these samplers in their order: the ``name``, how many tokens are ``kept`` after it, and the
-    ``p`` that they had together before any. ``chosen`` is the candidate that they draw.
+    ``p`` that they had together before any. ``chosen`` is the candidate that they draw. ``ended`` says that the last of
+    the ``response_tokens`` is one with which a model ends its answer.
     """
 
     type = "predict_done"
@@ -356,6 +357,7 @@ class PredictDone(Message):
     chosen: dict[str, Any] = field(default_factory=dict)
     n_tokens: int = 0
     n_vocab: int = 0
+    ended: bool = False
     cancelled: bool = False
 
 

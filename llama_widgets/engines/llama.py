@@ -208,7 +208,13 @@ class LlamaEngine:
             found = prediction.predict(model, sampler, context.handle, index, command.top)
         finally:
             sampler.close()
-        return PredictDone(request_id=command.request_id, n_tokens=len(tokens), n_vocab=model.n_vocab, **found)
+        return PredictDone(
+            request_id=command.request_id,
+            n_tokens=len(tokens),
+            n_vocab=model.n_vocab,
+            ended=bool(command.response_tokens) and model.piece(command.response_tokens[-1]) is None,
+            **found,
+        )
 
     def judge(self, command: Judge, emit: Callable[[Event], None], cancel: Cancel) -> JudgeDone:
         """Return how likely each token of a text is."""

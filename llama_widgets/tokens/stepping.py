@@ -41,6 +41,8 @@ class Stepper:
         The ``token``, ``text`` and ``logprob`` of what may come next, from the likeliest on.
     tail : list of list of float
         All other tokens: pairs of a log-probability and how many have about that.
+    ended : bool
+        Whether the last token that was taken is one with which the model ends: then nothing comes next.
     """
 
     def __init__(self, subject: Subject, worker: Worker) -> None:
@@ -51,6 +53,7 @@ class Stepper:
         self.taken: list[dict[str, Any]] = []
         self.likeliest: list[dict[str, Any]] = []
         self.tail: list[list[float]] = []
+        self.ended = False
         self.request_id = ""
 
     @property
@@ -77,6 +80,7 @@ class Stepper:
 
     def take(self, token: int) -> None:
         """Put one of the likeliest tokens at the end, and look what may come after it."""
+        self._check_end()
         found = [each for each in self.likeliest if each["token"] == token]
         if not found:
             msg = f"The token {token} is not among those that may come next."
@@ -85,6 +89,7 @@ class Stepper:
 
     def draw(self, **settings: float) -> None:
         """Draw a token as the model would with these settings, and look what may come after it."""
+        self._check_end()
         options = build(GenerationOptions, {**self.settings, **settings}, where="the options", error=ParameterError)
         chosen = self._ask(self.taken, replace(options, seed=None), 1).chosen
         if chosen:
@@ -95,6 +100,11 @@ class Stepper:
         if self.taken:
             self._look(self.taken[:-1])
 
+    def _check_end(self) -> None:
+        if self.ended:
+            msg = "The model has ended here: nothing comes next."
+            raise ParameterError(msg, "Undo that, or begin anew.")
+
     def _take(self, token: dict[str, Any]) -> None:
         self._look([*self.taken, {"token": token["token"], "text": token["text"]}])
 
@@ -103,6 +113,7 @@ class Stepper:
         if end.cancelled:
             return
         self.taken = taken
+        self.ended = end.ended
         self.likeliest = end.candidates[:_LIKELIEST]
         self.tail = tail([each["logprob"] for each in end.candidates[_LIKELIEST:]])
 

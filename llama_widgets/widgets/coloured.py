@@ -60,8 +60,10 @@ def _steps(step: m.Steps) -> str:
     taken = "".join(each["text"] for each in step.taken)
     shown = zip(step.texts[:_MOST], step.logprobs, strict=False)
     rows = [(text.replace(" ", "␣"), f"{math.exp(logprob):.1%}") for text, logprob in shown]
-    said = f'<p style="{_MONO}">{html.escape(step.prompt)}<b>{html.escape(taken)}</b>…</p>'
-    return f"{_head('What may come next')}{said}{_table(rows)}"
+    said = f"{html.escape(step.prompt)}<b>{html.escape(taken)}</b>"
+    if step.ended:
+        return f"{_head('The model ends here')}{_mono(said)}"
+    return f"{_head('What may come next')}{_mono(said + '…')}{_table(rows)}"
 
 
 def _tokenized(told: m.Tokenized) -> str:
@@ -96,6 +98,10 @@ def _context(told: m.Context) -> str:
     used = sum(each["tokens"] for each in told.stretches if each["kind"] != "dropped")
     rows = [(_KINDS[each["kind"]], each["role"], each["text"], str(each["tokens"])) for each in told.stretches]
     return f"{_head(f'{used:,} of {told.size:,} tokens')}{_table(rows)}"
+
+
+def _mono(content: str) -> str:
+    return f'<p style="{_MONO}">{content}</p>'
 
 
 def _head(title: str) -> str:

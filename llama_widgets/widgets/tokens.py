@@ -251,6 +251,7 @@ class TokenView(LlamaWidget):
             request_id=step.request_id,
             prompt=step.prompt,
             chat=step.of_chat,
+            ended=step.ended,
             taken=step.taken,
             tokens=[each["token"] for each in step.likeliest],
             texts=[each["text"] for each in step.likeliest],

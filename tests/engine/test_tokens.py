@@ -88,6 +88,12 @@ def test_what_comes_next_is_a_softmax_of_the_logits(bench: Bench) -> None:
     assert predict(bench, top=3, **WIDE).candidates == done.candidates[:3]
 
 
+def test_what_ends_an_answer_is_told(bench: Bench) -> None:
+    (end,) = bench.model.tokens("<|im_end|>")
+    assert predict(bench, response_tokens=[end], top=1).ended
+    assert not predict(bench, response_tokens=bench.model.tokens(" the"), top=1).ended
+
+
 def by_hand(p: np.ndarray[Any, Any], temperature: float, top_k: int, top_p: float, min_p: float) -> dict[str, Any]:
     """Cut sorted probabilities down as the papers have it, in llama.cpp's order: top-k, top-p, min-p, temperature."""
     cut_by = np.full(len(p), "", object)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,10 @@ class Engine(ScriptedEngine):
         if "fail" in command.text:
             raise EngineError("The engine failed.", "Ask again.")
         return super().judge(command, *others)
+
+    def predict(self, command: p.Predict, *others: Any) -> p.PredictDone:  # noqa: ANN401 - as the seam has it
+        """End with the second token."""
+        return replace(super().predict(command, *others), ended=len(command.response_tokens) == 2)
 
 
 @pytest.fixture
@@ -128,6 +133,23 @@ def test_steps_are_taken_and_taken_away(make: Callable[..., lw.TokenView], monke
     steps = [message for message in sent if message.get("type") == "steps"]
     assert [[each["text"] for each in message["taken"]] for message in steps] == [["two"], ["two", "two"], ["two"], []]
     assert steps[-1]["prompt"] == "three four"
+
+
+def test_nothing_comes_after_the_end_until_it_is_taken_away(make: Callable[..., lw.TokenView]) -> None:
+    view = make("one two", tab="next")
+    for _ in range(3):
+        view.take(0)
+    view.wait()
+    assert view.error is not None
+    assert "has ended here" in view.error["message"]
+    assert len(view.stepper.taken) == 2
+    assert view.told["steps"].ended
+    assert "The model ends here" in view._repr_mimebundle_()[0]["text/html"]
+    view.undo()
+    view.draw(temperature=0)
+    view.wait()
+    assert not view.error
+    assert len(view.stepper.taken) == 2
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,7 @@ export const EVENTS = {
     chosen: or(anyRecord, {}),
     n_tokens: count,
     n_vocab: count,
+    ended: or(flag, false),
     cancelled,
   },
   judge_done: { tokens: records, n_before: count, n_vocab: count, cancelled },

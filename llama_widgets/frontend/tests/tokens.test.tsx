@@ -63,6 +63,7 @@ const STEPS = {
   request_id: "s",
   prompt: "The capital is",
   chat: false,
+  ended: false,
   taken: [{ token: 5, text: " Paris" }],
   tokens: [1, 2],
   texts: [" and", "."],
@@ -226,6 +227,18 @@ describe("the next token", () => {
     expect(model.last("take")).toMatchObject({ token: 2 });
     await click(named("Undo"));
     expect(model.last("untake")).toBeDefined();
+  });
+
+  it("is none where the model has ended, which can be taken away", async () => {
+    await draw("next", { ...STEPS, ended: true });
+    expect(el.textContent).toContain("The model ends here");
+    expect(named(/^Take /)).toBeUndefined();
+    expect(named("Draw one")).toHaveProperty("disabled", true);
+    await click(named("Undo"));
+    expect(model.last("untake")).toBeDefined();
+    model.receive(STEPS);
+    await settled();
+    expect(named("Draw one")).toHaveProperty("disabled", false);
   });
 });
 

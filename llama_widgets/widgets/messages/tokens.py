@@ -112,12 +112,14 @@ class Steps(Message):
     """What may come after ``prompt`` and the tokens that were ``taken``.
 
     ``tokens``, ``texts`` and ``logprobs`` are of the likeliest, from the likeliest on; ``tail`` are all others, as
-    pairs of a log-probability and how many have about that. ``chat`` says that it is the answer to a conversation.
+    pairs of a log-probability and how many have about that. ``chat`` says that it is the answer to a conversation,
+    ``ended`` that the last token that was taken is one with which the model ends.
     """
 
     type = "steps"
     prompt: str
     chat: bool
+    ended: bool
     taken: list[dict[str, Any]]
     tokens: list[int]
     texts: list[str]

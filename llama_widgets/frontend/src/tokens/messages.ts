@@ -67,6 +67,7 @@ export const TO_VIEW = {
   steps: {
     prompt: text,
     chat: flag,
+    ended: flag,
     taken: list(taken),
     tokens: list(whole(0)),
     texts: list(text),

@@ -55,7 +55,7 @@ function Steps({ session, steps, busy }: StepsProps) {
         <button
           type="button"
           class="lw-button lw-primary"
-          disabled={busy}
+          disabled={busy || steps.ended}
           onClick={() => session.send({ type: "draw", ...settings })}
         >
           Draw one
@@ -68,12 +68,18 @@ function Steps({ session, steps, busy }: StepsProps) {
         >
           Undo
         </button>
-        <span class="lw-muted lw-small">{said(made.shown, made.others.kept)}</span>
+        <span class="lw-muted lw-small" role="status">
+          {steps.ended ? ENDED : said(made.shown, made.others.kept)}
+        </span>
       </div>
-      <Bars steps={steps} {...made} disabled={busy} onTake={(token) => session.send({ type: "take", token })} />
+      {!steps.ended && (
+        <Bars steps={steps} {...made} disabled={busy} onTake={(token) => session.send({ type: "take", token })} />
+      )}
     </div>
   );
 }
+
+const ENDED = "The model ends here: that token is its way to say so. Undo takes it away.";
 
 /** How many tokens are left to draw from. */
 function said(shown: readonly Chance[], others: number): string {
