@@ -43,7 +43,8 @@ def complete(
     suffix : str, optional
         What follows: the model fills in what stands between the two, if it was made for that.
     model : str or path or Model, optional
-        Who does it, by default the model in memory. It is loaded if it is not, in place of the one that is.
+        Who does it, by default that of the classroom, or the one in memory. It is loaded if it is not, in place
+        of the one that is.
     worker : Worker, optional
         By default the one that all conversations of this process share.
     **options
@@ -77,7 +78,7 @@ def complete(
         changed = next(name for name in options if getattr(settings, name) != getattr(only, name))
         msg = f"{changed!r} is an option of a conversation."
         raise ParameterError(msg, "Ask a Chat, or leave it out.")
-    named = room.check_model(room.model if model is None else model) or None
+    named = room.asked(model)
     command = p.GenerateCompletion(
         request_id=new_id(),
         prompt=prompt,
@@ -114,7 +115,8 @@ def embed(
     texts : iterable of str
         What to embed.
     model : str or path or Model, optional
-        Who does it, by default the model in memory. It is loaded if it is not, in place of the one that is.
+        Who does it, by default that of the classroom, or the one in memory. It is loaded if it is not, in place
+        of the one that is.
     worker : Worker, optional
         By default the one that all conversations of this process share.
     **load_options
@@ -148,12 +150,14 @@ def embed(
     if wrong := [text for text in cast("list[object]", given) if not isinstance(text, str)]:
         msg = f"The texts must be strings, not {type(wrong[0]).__name__}."
         raise ParameterError(msg, "For a column of a table: lw.embed(table['column'].astype(str)).")
-    load = build(LoadOptions, load_options, where="the load options", error=ParameterError) if load_options else None
-    named = model_text(model) or None
-    if load is not None and named is None:
+    build(LoadOptions, load_options, where="the load options", error=ParameterError)
+    room = current()
+    named = room.asked(model)
+    load = room.check_load(replace(room.load or LoadOptions(), **load_options)) if load_options else room.load
+    if load_options and named is None:
         msg = "Load options were given, but no model."
         raise ParameterError(msg, "Name the model to load with them.")
-    command = p.Embed(request_id=new_id(), texts=given, model=named, load=load)
+    command = p.Embed(request_id=new_id(), texts=given, model=named, load=load if named else None)
     done = cast("p.EmbedDone", (worker or shared()).run(command))
     if done.cancelled:
         msg = "The texts were not embedded: it was stopped."

@@ -89,6 +89,10 @@ class Classroom:
             raise LockedError.of("model", self.locked["model"])
         return name
 
+    def asked(self, model: object) -> str | None:
+        """Return who is asked where no conversation says it: who is named, that of the class, or ``None`` for any."""
+        return self.check_model(self.model if model is None else model) or None
+
     def check_load(self, load: LoadOptions | None) -> LoadOptions | None:
         """Return what a model is loaded with, or raise ``LockedError`` if some of it is locked at something else."""
         for name in _LOAD:
@@ -118,8 +122,10 @@ def classroom(*, lock: Iterable[str] | bool = (), **settings: Any) -> Classroom:
     """Set what all conversations begin with from now on, and lock some of it, so that a class starts the same.
 
     It holds for every ``Chat``, ``ChatPanel``, chat cell, sweep and comparison that begins afterwards. Whoever begins
-    one may choose otherwise, except for what is locked. The same can stand in a configuration file, see the README;
-    what is locked there stays so.
+    one may choose otherwise, except for what is locked. ``complete``, ``predict``, ``judge``, ``embed`` and a
+    ``TokenView`` ask its model too, and ``tokenize`` and ``render`` use its vocabulary; to look at that of another
+    model is never locked, as nothing is loaded. The same can stand in a configuration file, see the README; what is
+    locked there stays so.
 
     Parameters
     ----------

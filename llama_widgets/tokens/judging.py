@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from .. import protocol as p
+from ..chat.classrooms import current
 from ..chat.reply import Reply
 from ..errors import ParameterError
-from ..library.references import model_text
 from ..requests import new_id
 from ..wire import build
 from ..worker import Worker, shared
@@ -101,7 +101,8 @@ def judge(
         A text, or a reply. Or what it comes after, which is not judged, and the text: ``(messages, answer)``, or
         ``(beginning, text)``. An answer may also be a list of its tokens.
     model : str or path or Model, optional
-        Who judges, by default who made the reply, or the model in memory. It is loaded if it is not.
+        Who judges, by default who made the reply, that of the classroom, or the one in memory. It is loaded if it
+        is not.
     top : int
         How many of the likeliest tokens to return beside each.
     worker : Worker, optional
@@ -132,7 +133,9 @@ def judge(
         model = model or source.model
     else:
         given = _of_text(source)
-    given |= {"request_id": new_id(), "top": top, "model": model_text(model) or None}
+    room = current()
+    named = room.asked(model or None)
+    given |= {"request_id": new_id(), "top": top, "model": named, "load": room.load if named else None}
     command = build(p.Judge, given, where="what is judged", error=ParameterError)
     done = cast("p.JudgeDone", (worker or shared()).run(command))
     rows = (

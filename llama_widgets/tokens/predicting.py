@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from .. import protocol as p
 from ..chat.asking import Asking
+from ..chat.classrooms import current
 from ..chat.turns import prompt
 from ..errors import GenerationError, ParameterError
-from ..library.references import model_text
 from ..options import GenerationOptions
 from ..requests import new_id
 from ..wire import build
@@ -114,7 +114,8 @@ def predict(
         A text that is gone on with as it stands; messages that are answered; or a conversation, whose last question is,
         with ``prefix`` in place of its answer.
     model : str or path or Model, optional
-        Who is asked, by default that of the conversation, or the one in memory. It is loaded if it is not.
+        Who is asked, by default that of the conversation or of the classroom, or the one in memory. It is loaded if it
+        is not.
     top : int
         How many of the likeliest tokens to return. The samplers act on all of them.
     prefix : str or iterable of int
@@ -123,7 +124,7 @@ def predict(
         By default the one that all conversations of this process share.
     **options
         As in ``GenerationOptions``: temperature, top_k, top_p, min_p, seed, logit_bias, ...; without them, those of
-        the conversation, or llama.cpp's own. There is no grammar.
+        the conversation or of the classroom. There is no grammar.
 
     Raises
     ------
@@ -140,17 +141,19 @@ def predict(
     """
     as_text = isinstance(prefix, str)
     given: dict[str, Any] = {"response_prefix" if as_text else "response_tokens": prefix if as_text else list(prefix)}
-    settings = GenerationOptions()
+    room = current()
     if isinstance(source, Asking):
         source = source.chat
-        model, worker = model or source.model, worker or source.worker
+        worker, settings = worker or source.worker, source.options
+        given["model"] = source.model if model is None and source.model else room.asked(model)
         given |= {"messages": prompt(asked(source.record.turns), source.system), "load": source.load_options}
         given |= {"thinking": source.settings.thinking, "tools": source.settings.offered}
-        settings = replace(source.options, grammar=None, json_schema=None)
     else:
-        given |= told(source)
-    given["options"] = build(GenerationOptions, vars(settings) | options, where="the options", error=ParameterError)
-    given |= {"request_id": new_id(), "top": top, "model": model_text(model) or None}
+        settings, given["model"] = room.settings.options, room.asked(model)
+        given |= {**told(source), "load": room.load if given["model"] else None}
+    drawn = {**vars(settings), "grammar": None, "json_schema": None, **options}
+    given["options"] = build(GenerationOptions, drawn, where="the options", error=ParameterError)
+    given |= {"request_id": new_id(), "top": top}
     command = build(p.Predict, given, where="what is predicted", error=ParameterError)
     done = cast("p.PredictDone", (worker or shared()).run(command))
     if done.cancelled:

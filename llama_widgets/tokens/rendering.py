@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from .. import protocol as p
 from ..chat.asking import Asking
+from ..chat.classrooms import current
 from ..chat.exporting import table
 from ..chat.turns import paired
 from ..errors import ParameterError
@@ -140,7 +141,8 @@ def render(
     source : list of dict or Chat or ChatPanel
         Messages, as they are told before an answer. Or a conversation as it stands; its last answer is the end of it.
     model : str or path or Model, optional
-        Any model on this machine, by default that of the conversation, or the one in memory. No weights are loaded.
+        Any model on this machine, by default that of the conversation or of the classroom, or the one in memory. No
+        weights are loaded.
     n_ctx : int, optional
         Tokens of the context, by default as the model was loaded, or would be.
     thinking : bool or "auto"
@@ -163,12 +165,11 @@ def render(
     --------
     >>> print(lw.render([{"role": "user", "content": "Hi"}]).text)  # doctest: +SKIP
     """
-    load = None
     fields: dict[str, Any] = {"request_id": "", "thinking": thinking, "tools": list(tools)}
     turns: list[str] = []
     if isinstance(source, Asking):
         source = source.chat
-        model, worker, load = model or source.model, worker or source.worker, source.load_options
+        model, worker, load = model or source.model or None, worker or source.worker, source.load_options
         about, turns = _of_chat(source)
         fields |= about
     else:
@@ -177,6 +178,8 @@ def render(
             msg = "Messages are rendered, not a text."
             raise ParameterError(msg, "For example lw.render([{'role': 'user', 'content': 'Hi'}]).")
         fields["messages"] = messages
+        load = current().load
+    model = current().model if model is None else model
     known = vocabulary(model, worker, load.chat_template if load else None)
     size = n_ctx or _size(model_text(model), known, worker or shared(), load)
     command = build(p.GenerateChatCompletion, fields, where="what is rendered", error=ParameterError)

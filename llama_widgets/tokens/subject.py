@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..chat.classrooms import current
 from ..chat.conversation import Chat
 from ..chat.reply import Reply
 from ..chat.turns import plain_copy, prompt, without_lone_surrogates
 from ..errors import ParameterError
-from ..library.references import model_text
 from ..options import GenerationOptions
 from ..wire import build
 
@@ -76,42 +76,54 @@ def subject(source: object, model: object, options: Mapping[str, Any]) -> Subjec
     ParameterError
         If it is none of these, or an option is wrong.
     """
-    named = model_text(model) or None
     match source:
         case str():
-            given = _options({"max_tokens": 60, **options})
-            return Subject(model=named, text=without_lone_surrogates(source), options=given)
+            return _of_text(source, model, options)
         case Reply():
-            return _of_reply(source, named, options)
+            return _of_reply(source, model, options)
         case Chat():
-            return _of_chat(source, named, options)
+            return _of_chat(source, model, options)
         case list() | tuple():
-            chat = Chat(named, messages=source)
-            return _of_chat(chat, named, options)
+            return _of_chat(Chat(model, messages=source), None, options)
     msg = f"Tokens are of a text, a reply or a conversation, not of {type(source).__name__}."
     raise ParameterError(msg, 'For example lw.TokenView("The sky is blue.") or lw.TokenView(chat).')
 
 
-def _of_reply(reply: Reply, model: str | None, options: Mapping[str, Any]) -> Subject:
+def _of_text(text: str, model: object, options: Mapping[str, Any]) -> Subject:
+    room = current()
+    named = room.asked(model)
+    usual = {} if "max_tokens" in room.given else {"max_tokens": 60}
+    return Subject(
+        model=named,
+        text=without_lone_surrogates(text),
+        options=room.settings.changed({**usual, **options}).options,
+        load=room.load if named else None,
+    )
+
+
+def _of_reply(reply: Reply, model: object, options: Mapping[str, Any]) -> Subject:
+    room = current()
+    named = room.asked(model or reply.model or None)
     made = {**(reply.provenance.known() if reply.provenance else {}), **reply.asked}
     known = {name: value for name, value in (made.get("parameters") or {}).items() if name in _FIELDS}
     return Subject(
-        model=model or reply.model or None,
+        model=named,
         text=reply.text,
         messages=plain_copy(made.get("messages") or []),
         prompt=str(made.get("prompt") or ""),
         logprobs=reply.logprobs,
         options=_options({**known, **options}),
+        load=room.load if named else None,
     )
 
 
-def _of_chat(chat: Chat, model: str | None, options: Mapping[str, Any]) -> Subject:
+def _of_chat(chat: Chat, model: object, options: Mapping[str, Any]) -> Subject:
     turns = chat.record.turns
     last = turns[-1] if turns and turns[-1].role == "assistant" else None
     before = turns[:-1] if last else turns
     settings = chat.settings.changed(options)
     return Subject(
-        model=model or chat.model or None,
+        model=chat.model if model is None and chat.model else current().asked(model),
         text=last.content if last else "",
         messages=prompt(before, chat.system),
         logprobs=last.done.logprobs if last and last.done and not last.thoughts else [],

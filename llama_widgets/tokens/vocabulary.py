@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from ..chat.classrooms import current
 from ..errors import NoModelError, ParameterError
 from ..library import local
 from ..library.references import model_text
@@ -67,7 +68,7 @@ def tokenize(text: str, model: object = None, *, worker: Worker | None = None) -
         As plain text: ``render`` shows what a chat template makes of messages. Texts such as "<|im_end|>" are the
         tokens that steer a model.
     model : str or path or Model, optional
-        Any model on this machine, by default the one in memory. Its weights are not loaded.
+        Any model on this machine, by default that of the classroom, or the one in memory. No weights are loaded.
     worker : Worker, optional
         By default the one that all conversations of this process share.
 
@@ -138,10 +139,10 @@ def located(model: Model, tokens: Iterable[int], text: str | None = None) -> Tok
 
 
 def vocabulary(model: object, worker: Worker | None, chat_template: str | None = None) -> Model:
-    """Return what tokenises and renders for ``model``, or for the one in memory as it was loaded."""
+    """Return what tokenises and renders for ``model``: by default the class's, or the one in memory."""
     from ..engines.vocabulary import vocabulary as read
 
-    asked, named = worker or shared(), model_text(model)
+    asked, named = worker or shared(), model_text(current().model if model is None else model)
     if named and (chat_template is not None or not asked.is_loaded(named)):
         return read(local.find(named), chat_template)
     if (loaded := asked.loaded) is None:

@@ -46,7 +46,7 @@ class TokenView(LlamaWidget):
     source : str, Reply, Chat, ChatPanel or list of dict
         A text; a reply, best of all one made with ``top_logprobs``; or a conversation, whose last answer is shown.
     model : str or path or Model, optional
-        Who reads it: by default the model of the source, or the one in memory.
+        Who reads it: by default the model of the source or of the classroom, or the one in memory.
     tab : str
         What is shown first: "probabilities", "next", "tokenizer", "template" or "context".
     worker : Worker, optional

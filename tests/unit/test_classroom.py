@@ -66,6 +66,42 @@ def test_whatever_is_asked_begins_as_the_class_does(worker: Worker, asked: list[
     panel.close()
 
 
+def test_whoever_looks_at_tokens_asks_the_model_of_the_class(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    lw.classroom(model="m.gguf", temperature=0.5, n_ctx=512, lock=["model", "n_ctx"])
+    heard: list[Any] = []
+    run = worker.run
+
+    def hear(command: Any) -> Any:  # noqa: ANN401
+        heard.append(command)
+        return run(command)
+
+    monkeypatch.setattr(worker, "run", hear)
+    found = lw.predict("one", worker=worker)
+    lw.judge("one two", worker=worker)
+    lw.embed(["one"], worker=worker)
+    view = lw.TokenView("one two", worker=worker, tab="next")
+    view.wait()
+    assert found.chosen.text == "one"
+    assert [(command.model, command.load) for command in heard] == [("m.gguf", LoadOptions(n_ctx=512))] * 4
+    assert (heard[0].options.temperature, view.told["steps"].temperature, view.asked) == (0.5, 0.5, "m")
+    view.close()
+    for ask in (lw.predict, lw.judge, lw.TokenView):
+        with pytest.raises(LockedError):
+            ask("one", "other.gguf", worker=worker)
+    for model, options in (("other.gguf", {}), ("m.gguf", {"n_ctx": 1024})):
+        with pytest.raises(LockedError):
+            lw.embed(["one"], model, worker=worker, **options)
+
+
+def test_a_text_is_in_the_tokens_of_the_class_and_of_others_too(demo_model: Path) -> None:
+    lw.classroom(model=demo_model, n_ctx=512, lock=True)
+    text = "Tokenisers split words."
+    assert lw.tokenize(text) == lw.tokenize(text, demo_model)
+    assert lw.render([{"role": "user", "content": text}]).n_ctx == 512
+    with pytest.raises(lw.errors.ModelError):  # it is looked for, and not refused
+        lw.tokenize(text, "other.gguf")
+
+
 def test_a_default_that_is_not_locked_can_be_changed(worker: Worker, asked: list[Any]) -> None:
     lw.classroom(model="m.gguf", system="Be kind.", temperature=0, lock=["seed"])
     chat = lw.Chat("other.gguf", system="", worker=worker, temperature=1)
