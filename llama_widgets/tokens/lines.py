@@ -75,7 +75,7 @@ class Lines:
     worker : Worker
         Who is asked.
     changed : callable
-        Called with a line that is new, or has ended.
+        Called with a line that is new, or has ended; one that came to nothing is no longer in ``all``.
     grown : callable
         Called with a line and how many tokens of its own it had before.
 
@@ -109,16 +109,16 @@ class Lines:
         known = [row(each) for each in subject.logprobs]
         line = Line(title=title, tokens=known, growing=bool(subject.text and not known), turn=subject.turn)
         self.all = [line]
-        if line.growing:
-            try:
+        try:
+            if line.growing:
                 end = self._judged(line.id)
                 line.tokens = [row(each) for each in end.tokens]
                 self.n_vocab = end.n_vocab
                 if not end.cancelled:
                     self._remember(end.tokens)
-            finally:
-                line.growing = False
-        self._changed(line)
+        finally:
+            line.growing = False
+            self._changed(line)
 
     def branch(self, position: int, token: int, line: str = "") -> Line:
         """Return a new answer, which is to be grown: it goes on from another one with another token."""
@@ -168,6 +168,10 @@ class Lines:
                 self._grow_in_chat(line, hear)
             else:
                 self._worker.run(self._command(line), hear)
+        except Exception:
+            if len(line.tokens) == 1 and all(other.parent is not line for other in self.all):
+                self.all.remove(line)  # it came to nothing
+            raise
         finally:
             line.growing = False
             self._changed(line)

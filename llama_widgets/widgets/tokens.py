@@ -228,7 +228,7 @@ class TokenView(LlamaWidget):
         self.publish(message)
 
     def _tell_line(self, line: Line) -> None:
-        self.publish(self._line(line))
+        self.publish(self._line(line) if line in self.lines else m.LineGone(request_id=line.id, line=line.id))
 
     def _tell_grown(self, line: Line, before: int) -> None:
         self.publish(m.Grown(request_id=line.id, line=line.id, at=before, tokens=line.tokens[before:]))

@@ -39,13 +39,21 @@ def test_each_declared_type_has_a_golden_message(way: str) -> None:
     assert {message["type"] for message in GOLDEN[way]} == set(TABLES[way])
 
 
+OTHER: dict[str, Any] = {"token": 7, "text": "other", "logprob": -1.0}
+
+
 class Engine(ScriptedEngine):
     """Fails where a text says so."""
 
     def judge(self, command: p.Judge, *others: Any) -> p.JudgeDone:  # noqa: ANN401 - as the seam has it
         if "fail" in command.text:
             raise EngineError("The engine failed.", "Ask again.")
-        return super().judge(command, *others)
+        done = super().judge(command, *others)
+        return replace(done, tokens=[{**each, "top": [*each["top"], OTHER]} for each in done.tokens])
+
+    def submit(self, *_others: Any) -> None:  # noqa: ANN401 - as the seam has it
+        """Answer nothing."""
+        raise EngineError("The engine failed.", "Ask again.")
 
     def predict(self, command: p.Predict, *others: Any) -> p.PredictDone:  # noqa: ANN401 - as the seam has it
         """End with the second token."""
@@ -109,13 +117,33 @@ def test_a_view_that_comes_late_is_told_everything(
     assert [message["type"] for message in sent if "type" in message][1:] == ["line", "line", "steps"]
 
 
-def test_what_fails_is_told_and_the_rest_goes_on(make: Callable[..., lw.TokenView]) -> None:
+def test_what_fails_is_told_and_the_rest_goes_on(
+    make: Callable[..., lw.TokenView], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(lw.TokenView, "send", lambda _view, content, _buffers=None: sent.append(content))
     view = make("this will fail")
+    flushed(view)
+    assert [each["growing"] for each in sent if each.get("type") == "line"] == [False]
     assert view.error == {"code": "engine", "message": "The engine failed.", "hint": "Ask again."}
     assert (view.busy, view.lines[0].growing) == ([], False)
     view.begin("another text")
     view.wait()
     assert not view.error
+
+
+def test_a_branch_that_came_to_nothing_is_gone(
+    make: Callable[..., lw.TokenView], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = make("one two")
+    sent = told(view, monkeypatch)
+    branch = view.branch(1, OTHER["token"])
+    view.wait()
+    flushed(view)
+    assert view.error is not None
+    assert [line.title for line in view.lines] == ["Text"]
+    told_of = [each["type"] for each in sent if each.get("request_id") == branch.id]
+    assert told_of == ["line", "line_gone"]
 
 
 def test_steps_are_taken_and_taken_away(make: Callable[..., lw.TokenView], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -194,6 +194,16 @@ it("what was told twice stands once", () => {
   expect(tokensOf(twice.lines, twice.lines[1] as Line).map(({ text }) => text)).toEqual(["Because", " of", "\n"]);
 });
 
+it("an answer that came to nothing is gone, and one without tokens is not offered", async () => {
+  await draw("probabilities", ANSWER, BRANCH);
+  model.receive({ type: "line_gone", request_id: "b", line: "b" });
+  await settled();
+  expect(all(".lw-answer")).toHaveLength(1);
+  model.receive({ ...ANSWER, tokens: [] });
+  await settled();
+  expect(el.textContent).toContain("There are no tokens yet.");
+});
+
 describe("the next token", () => {
   it("follows the sliders at once, without asking the kernel", async () => {
     await draw("next", STEPS);

@@ -108,6 +108,14 @@ class Grown(Message):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LineGone(Message):
+    """An answer came to nothing: it failed before its second token."""
+
+    type = "line_gone"
+    line: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Steps(Message):
     """What may come after ``prompt`` and the tokens that were ``taken``.
 
@@ -163,4 +171,4 @@ class Context(Message):
 
 
 FROM_VIEW: dict[str, type[Message]] = table(ShowTab, Branch, Predict, Take, Draw, Untake, Tokenize, Detokenize)
-TO_VIEW: dict[str, type[Message]] = table(Line, Grown, Steps, Tokenized, Template, Context)
+TO_VIEW: dict[str, type[Message]] = table(Line, Grown, LineGone, Steps, Tokenized, Template, Context)

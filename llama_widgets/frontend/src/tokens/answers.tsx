@@ -19,7 +19,7 @@ export function Answers({ session, busy }: TabProps) {
   const [place, setPlace] = useState<Place | null>(null);
   const [fresh, setFresh] = useState(0);
   const root = useRef<HTMLDivElement>(null);
-  if (lines.length === 0) {
+  if (!lines.some(({ tokens, growing }) => growing || tokens.length > 0)) {
     return (
       <p class="lw-empty lw-muted" role="status">
         {busy ? "Reading the text…" : "There are no tokens yet."}
@@ -53,7 +53,7 @@ export function Answers({ session, busy }: TabProps) {
           disabled={busy}
           onLeave={back}
           onChoose={(other) => {
-            session.send({ type: "branch", line: place.line, position: place.at, token: other });
+            session.send({ type: "branch", line: line.id, position: place.at, token: other });
             back();
           }}
         />

@@ -63,6 +63,8 @@ export const TO_VIEW = {
   },
   /** More tokens of an answer that is being made; `at` is how many of its own it had before. */
   grown: { line: text, at: whole(0), tokens: tokens },
+  /** An answer came to nothing. */
+  line_gone: { line: text },
   /** What may come next after `prompt` and what was taken: the likeliest, and the others as `tail`: [logprob, count]. */
   steps: {
     prompt: text,

@@ -45,6 +45,8 @@ export function reduce(state: State, action: Action): State {
       const tokens = [...line.tokens.slice(0, action.at), ...action.tokens];
       return { ...state, lines: state.lines.with(at, { ...line, tokens }) };
     }
+    case "line_gone":
+      return { ...state, lines: state.lines.filter(({ id }) => id !== action.line) };
     case "steps":
     case "tokenized":
     case "template":
