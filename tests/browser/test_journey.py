@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 REPO, FILE = "maker/SmolLM2-135M-GGUF", "SmolLM2-135M-Instruct-Q4_1.gguf"
-CELLS = ["import llama_widgets as lw\nselector = lw.ModelSelector()\nselector", "lw.ChatPanel(selector.value)"]
+CELLS = [
+    "import llama_widgets as lw\nselector = lw.ModelSelector()\nselector",
+    "lw.ChatPanel(selector.value, max_tokens=20)",
+]
 
 
 @pytest.fixture
