@@ -1,4 +1,4 @@
-"""What a widget has done for it that may wait for the model or a disk: in a thread, one thing after the other."""
+"""What a widget has done for it that may wait for the model or a disk: in threads, one for what has the same name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class Jobs:
-    """A queue of things to do.
+    """Things to do, which wait for those of the same name.
 
     Parameters
     ----------
@@ -31,36 +31,33 @@ class Jobs:
         self._changed = changed
         self._failed = failed
         self._lock = threading.Lock()
-        self._waiting: list[tuple[str, Callable[[], object]]] = []
-        self._thread: threading.Thread | None = None
+        self._telling = threading.RLock()  # else an older list of names could be the last that is told
+        self._waiting: dict[str, list[Callable[[], object]]] = {}
 
     @property
     def names(self) -> list[str]:
         """What is being done or still to be done."""
         with self._lock:
-            return list(dict.fromkeys(name for name, _ in self._waiting))
+            return list(self._waiting)
 
     def add(self, name: str, action: Callable[[], object]) -> None:
         """See that it is done, and return at once."""
         with self._lock:
-            self._waiting.append((name, action))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="llama-widgets-tokens", daemon=True)
-                self._thread.start()
-        self._changed()
+            known = name in self._waiting
+            self._waiting.setdefault(name, []).append(action)
+        if not known:
+            threading.Thread(target=self._run, args=(name,), name="llama-widgets-tokens", daemon=True).start()
+        self._tell()
 
     def wait(self) -> None:
         """Wait until all is done; interrupting the kernel ends the waiting only."""
         while self.names:
             time.sleep(SLICE_S / 5)
 
-    def _run(self) -> None:
+    def _run(self, name: str) -> None:
         while True:
             with self._lock:
-                if not self._waiting:
-                    self._thread = None
-                    return
-                _, action = self._waiting[0]
+                action = self._waiting[name][0]
             try:
                 action()
             except Exception as error:  # raised, it would be printed into some cell
@@ -68,5 +65,14 @@ class Jobs:
                     logger.exception("a job failed")
                 self._failed(error)
             with self._lock:
-                self._waiting.pop(0)
+                done = self._waiting[name]
+                done.pop(0)
+                if not done:
+                    del self._waiting[name]
+            self._tell()
+            if not done:
+                return
+
+    def _tell(self) -> None:
+        with self._telling:
             self._changed()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,9 +52,10 @@ class Engine(ScriptedEngine):
         done = super().judge(command, *others)
         return replace(done, tokens=[{**each, "top": [*each["top"], OTHER]} for each in done.tokens])
 
-    def submit(self, *_others: Any) -> None:  # noqa: ANN401 - as the seam has it
-        """Answer nothing."""
-        raise EngineError("The engine failed.", "Ask again.")
+    def submit(self, command: p.Generate, *others: Any) -> None:  # noqa: ANN401 - as the seam has it
+        if "fail" in command.options.stop:
+            raise EngineError("The engine failed.", "Ask again.")
+        super().submit(command, *others)
 
     def predict(self, command: p.Predict, *others: Any) -> p.PredictDone:  # noqa: ANN401 - as the seam has it
         """End with the second token."""
@@ -64,8 +66,8 @@ class Engine(ScriptedEngine):
 def make() -> Iterator[Callable[..., lw.TokenView]]:
     made: list[Any] = []
 
-    def build(source: object, **arguments: Any) -> lw.TokenView:  # noqa: ANN401
-        worker = Worker(Engine, find=Path)
+    def build(source: object, script: Any = None, **arguments: Any) -> lw.TokenView:  # noqa: ANN401
+        worker = Worker(lambda: Engine(script), find=Path)
         view = lw.TokenView(source, "a.gguf", worker=worker, **arguments)
         made.extend((view, worker))
         view.wait()
@@ -135,7 +137,7 @@ def test_what_fails_is_told_and_the_rest_goes_on(
 def test_a_branch_that_came_to_nothing_is_gone(
     make: Callable[..., lw.TokenView], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    view = make("one two")
+    view = make("one two", stop=["fail"])
     sent = told(view, monkeypatch)
     branch = view.branch(1, OTHER["token"])
     view.wait()
@@ -144,6 +146,21 @@ def test_a_branch_that_came_to_nothing_is_gone(
     assert [line.title for line in view.lines] == ["Text"]
     told_of = [each["type"] for each in sent if each.get("request_id") == branch.id]
     assert told_of == ["line", "line_gone"]
+
+
+def test_a_branch_that_grows_keeps_no_vocabulary_waiting(make: Callable[..., lw.TokenView]) -> None:
+    gate = threading.Event()
+    view = make("one two", lambda _: [gate])
+    branch = view.branch(1, OTHER["token"])
+    view.tokenize("three four")
+    while "tokenizer" in view.busy:
+        assert branch.growing
+    assert view.told["tokenized"].text == "three four"
+    assert view.busy == ["probabilities"]
+    gate.set()
+    view.wait()
+    assert not branch.growing
+    assert not view.error
 
 
 def test_steps_are_taken_and_taken_away(make: Callable[..., lw.TokenView], monkeypatch: pytest.MonkeyPatch) -> None:
