@@ -22,6 +22,12 @@ reply = chat.ask("Why is the sky blue?", top_logprobs=5)
 lw.TokenView(chat)""",
     "chat.messages[-1]['content'], len(chat.messages[-1]['siblings'])",
 )
+CUT_OFF = """tab => {
+    tab.style.width = "320px";
+    const cut = tab.scrollWidth > tab.clientWidth;
+    tab.style.width = "";
+    return cut;
+}"""
 TABS = ("Next token", "Tokenizer", "Template", "Context")
 
 
@@ -47,7 +53,8 @@ def test_a_lesson_with_the_keyboard(notebook: Callable[..., Notebook]) -> None:
     found: dict[str, list[str]] = {}
 
     def look(state: str) -> None:
-        if wrong := [*violations(page, ".lw-tokens"), *small_targets(view)]:
+        narrow = view.get_by_role("tabpanel").evaluate(CUT_OFF) * ["cut off at 320 pixels"]
+        if wrong := [*violations(page, ".lw-tokens"), *small_targets(view), *narrow]:
             found[state] = wrong
 
     for theme in ("Light", "Dark"):
