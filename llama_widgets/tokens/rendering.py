@@ -130,6 +130,7 @@ def render(
     n_ctx: int | None = None,
     thinking: bool | Literal["auto"] = "auto",
     tools: Sequence[dict[str, Any]] = (),
+    prefix: str = "",
     worker: Worker | None = None,
 ) -> Rendered:
     """Return what a model is told of a conversation: the text that its template makes, and which messages fit.
@@ -149,6 +150,8 @@ def render(
         Whether the model shall think first; of a conversation, that is one of its settings.
     tools : sequence of dict
         Tools as OpenAI's interface describes them; of a conversation, they are among its settings.
+    prefix : str
+        What the answer begins with, where messages are given.
     worker : Worker, optional
         By default the one that all conversations of this process share.
 
@@ -177,7 +180,7 @@ def render(
         if messages is None:
             msg = "Messages are rendered, not a text."
             raise ParameterError(msg, "For example lw.render([{'role': 'user', 'content': 'Hi'}]).")
-        fields["messages"] = messages
+        fields |= {"messages": messages, "response_prefix": prefix}
         load = current().load
     model = current().model if model is None else model
     known = vocabulary(model, worker, load.chat_template if load else None)

@@ -43,7 +43,9 @@ def of_context(subject: Subject, worker: Worker) -> Context:
 
 
 def _rendered(subject: Subject, worker: Worker) -> Rendered:
-    return render(subject.chat or subject.conversation, subject.model, worker=worker)
+    if subject.chat is not None or not subject.messages:
+        return render(subject.chat or subject.conversation, subject.model, worker=worker)
+    return render(subject.messages, subject.model, prefix=subject.text, worker=worker)
 
 
 def _parts(rendered: Rendered) -> Iterator[tuple[str, bool, str]]:

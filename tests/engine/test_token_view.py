@@ -121,6 +121,18 @@ def test_a_branch_of_a_conversation_is_one_there(worker: Worker, demo_model: Pat
     assert chat.messages[-1]["siblings"] == [each.turn for each in view.lines]
 
 
+def test_a_reply_is_read_as_its_conversation_is(worker: Worker, demo_model: Path) -> None:
+    chat = lw.Chat(demo_model, system="You are terse.", worker=worker, temperature=0, max_tokens=4)
+    views = [lw.TokenView(each, worker=worker, tab="template") for each in (chat.ask("Name a colour."), chat)]
+    for view in views:
+        view.handle({"type": "show_tab", "request_id": "r", "tab": "context"})
+        view.wait()
+        assert not view.error
+    one, other = views
+    assert one.told["template"].runs == other.told["template"].runs
+    assert one.told["context"].stretches == other.told["context"].stretches
+
+
 def test_a_view_tells_what_the_model_reads_and_what_it_no_longer_does(worker: Worker, demo_model: Path) -> None:
     said = [
         {"role": role, "content": f"{role} {i} says something"} for i in range(20) for role in ("user", "assistant")
