@@ -180,15 +180,15 @@ class LlamaMagics(Magics):
         talk.given |= {key: given.given[key] for key in ("model", "system") if key in given.given}
         return talk
 
-    def _cell(self) -> tuple[str, bool]:
-        """Return what tells this question of this cell from others, and whether the front end has named the cell."""
+    def _cell(self) -> tuple[str, str]:
+        """Return what tells this question of this cell from others, and how the front end has named the cell."""
         get_parent = getattr(self._shell, "get_parent", None)
         parent = get_parent() if callable(get_parent) else {}
         name = (parent.get("metadata") or {}).get("cellId")
         cell = str(name or f"In [{self._shell.execution_count}]")
         run = f"{cell} {(parent.get('header') or {}).get('msg_id', self._shell.execution_count)}"
         self._place = (run, self._place[1] + 1 if self._place[0] == run else 0)
-        return f"{cell}:{self._place[1]}", bool(name)
+        return f"{cell}:{self._place[1]}", str(name or "")
 
     def _set(self, given: Line) -> None:
         defaults = dict(line.defaults_of(given))

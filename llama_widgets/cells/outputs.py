@@ -33,19 +33,19 @@ class Output(Protocol):
         """Show what stays: all of it as Markdown, or as the ``text`` that was followed with a ``note`` below."""
 
 
-def output_for(shell: Any, chat: Chat, request_id: str, stop: Callable[[], None], *, cell: bool) -> Output:  # noqa: ANN401
-    """Return what suits the front end; ``cell`` is whether it has named the cell, as those that show widgets do."""
+def output_for(shell: Any, chat: Chat, request_id: str, stop: Callable[[], None], *, cell: str) -> Output:  # noqa: ANN401
+    """Return what suits the front end; ``cell`` is how it has named the cell, as those do that show widgets."""
     if getattr(shell, "kernel", None) is None:
         return _Terminal()
-    return _View(chat, request_id, stop) if cell else _Growing()
+    return _View(chat, request_id, stop, cell) if cell else _Growing()
 
 
 class _View:
-    def __init__(self, chat: Chat, request_id: str, stop: Callable[[], None]) -> None:
+    def __init__(self, chat: Chat, request_id: str, stop: Callable[[], None], cell: str) -> None:
         from ..widgets.answer import AnswerView
 
         self._id = new_id()
-        self._view = AnswerView(chat=chat, request_id=request_id, stop=stop)
+        self._view = AnswerView(chat=chat, request_id=request_id, stop=stop, cell=cell)
         _show(self._view, self._id)
 
     def follow(self, answer: Answer) -> None:
@@ -54,7 +54,7 @@ class _View:
     def end(self, markdown: str, text: str, note: str) -> None:
         del note
         _update(self._id, markdown, text)
-        self._view.close()
+        self._view.show(settled=_data(markdown, text))  # a page that was reloaded meanwhile heard nothing of the update
 
 
 class _Growing:
@@ -88,7 +88,11 @@ class _Terminal:
 
 
 def _update(display_id: str, markdown: str, text: str) -> None:
-    _show({"text/markdown": markdown, "text/plain": text}, display_id, raw=True, update=True)
+    _show(_data(markdown, text), display_id, raw=True, update=True)
+
+
+def _data(markdown: str, text: str) -> dict[str, str]:
+    return {"text/markdown": markdown, "text/plain": text}
 
 
 def _show(content: object, display_id: str, **how: bool) -> None:

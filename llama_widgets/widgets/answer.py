@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from ..chat.changes import Change
     from ..chat.conversation import Chat
     from .messages import Hello
+    from .messages.talking import Shown
 
 
 class AnswerView(LlamaWidget):
     """Shows the answer to one question of a conversation.
 
-    It may be shown before the question is asked. It speaks to its views as a panel does, of this one answer.
+    It may be shown before the question is asked. It speaks to its views as a panel does, of this one answer. It
+    keeps what is to stay in its place until a page has that: one that was reloaded does not hear of updates of outputs.
 
     Parameters
     ----------
@@ -33,9 +35,11 @@ class AnswerView(LlamaWidget):
         That of the answer.
     stop : callable
         Ends it.
+    cell : str
+        The id of the cell that asks.
     """
 
-    _arguments = frozenset({"chat", "request_id", "stop"})
+    _arguments = frozenset({"chat", "request_id", "stop", "cell"})
 
     model = traitlets.Unicode("", read_only=True).tag(sync=True)
     state = traitlets.Unicode("waiting", read_only=True, help="What is going on.").tag(sync=True)
@@ -43,7 +47,12 @@ class AnswerView(LlamaWidget):
     loaded = traitlets.Dict(default_value=None, allow_none=True, read_only=True).tag(sync=True)
     progress = traitlets.Dict(default_value=None, allow_none=True, read_only=True).tag(sync=True)
 
-    def __init__(self, *, chat: Chat, request_id: str, stop: Callable[[], None]) -> None:
+    cell = traitlets.Unicode("", read_only=True, help="The id of the cell that asks.").tag(sync=True)
+    settled = traitlets.Dict(default_value=None, allow_none=True, read_only=True, help="The output that stays.").tag(
+        sync=True
+    )
+
+    def __init__(self, *, chat: Chat, request_id: str, stop: Callable[[], None], cell: str = "") -> None:
         self._chat = chat
         self._request_id = request_id
         self._stop = stop
@@ -52,7 +61,7 @@ class AnswerView(LlamaWidget):
         self._prefill: dict[str, Any] | None = None
         self._draw_state = Coalesced(self._show_state)
         super().__init__()
-        self.show(running=request_id)
+        self.show(running=request_id, cell=cell)
         self._at_close += (chat.watch(self._hear), chat.worker.watch(lambda _: self._draw_state()))
         self._draw_state()
 
@@ -107,6 +116,10 @@ class AnswerView(LlamaWidget):
 
         self._chat.with_lock(tell)
         self.send_state({"state", "running", "progress", "error"})
+
+    def _on_shown(self, _message: Shown) -> None:
+        if self.settled is not None:
+            self.close()
 
     def _on_abort(self, message: p.Abort) -> None:
         self._phase = "stopping"

@@ -61,3 +61,17 @@ def test_an_answer_streams_is_stopped_and_stays_as_markdown(notebook: Callable[.
     nb.open()  # another page, with nothing of ours in it
     expect(nb.output(1)).to_contain_text("· stopped")
     expect(nb.output(1)).not_to_contain_text("Error displaying widget")
+
+
+def test_a_page_that_was_reloaded_meanwhile_gets_the_whole_answer(notebook: Callable[..., Notebook]) -> None:
+    nb = notebook([START, f"%%llama --max-tokens 60\n{LONG}", f"%%llama --background --max-tokens 60\n{LONG}"])
+    nb.run(0)
+    nb.start(1)
+    wait_until_it_answers(nb.output(1))
+    nb.start(2)
+    nb.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    nb.page.reload()
+    for index in (1, 2):  # the first was saved as a widget, of the second there was nothing to be saved
+        expect(nb.output(index)).to_contain_text("60 tokens · cut at max tokens")
+        expect(nb.output(index).locator(".lw-answer")).to_have_count(0)
+    nb.page.wait_for_function("() => window.jupyterapp.shell.currentWidget.context.model.dirty")  # the file gets it too

@@ -82,6 +82,9 @@ def test_a_cell_ends_as_markdown_with_no_widget_left(cells: Kernel) -> None:
     assert "12 tokens · cut at max tokens</small>" in last["text/markdown"]
     assert cells.run("answer.text").result == repr(last["text/plain"])
     model = first["application/vnd.jupyter.widget-view+json"]["model_id"]  # type: ignore[index]
+    traits = [m["content"]["data"].get("state", {}) for m in cells.received if m["msg_type"] == "comm_msg"]
+    assert [each["settled"] for each in traits if "settled" in each] == [last]  # for a page that was reloaded
+    cells.send_custom(model, {"type": "shown", "request_id": "shown"})
     cells.wait_for(lambda m: m["msg_type"] == "comm_close" and m["content"]["comm_id"] == model)
 
 

@@ -5,8 +5,16 @@ import type { AnyModel } from "@anywidget/types";
 import { modelId } from "./transport";
 import { COPIED_MS, copy } from "./ui";
 
+export interface Output {
+  output_type?: string;
+  data?: Record<string, unknown>;
+  metadata?: object;
+}
+
 interface Cell {
-  getOutputs?(): { data?: Record<string, unknown> }[];
+  id?: string;
+  getOutputs?(): Output[];
+  setOutputs?(outputs: Output[]): void;
 }
 
 interface Notebook {
@@ -56,9 +64,32 @@ async function insertBelow(model: AnyModel, within: Element, code: string): Prom
 /** The cell in whose output the widget stands, also where it is shown elsewhere too; -1 if there is none. */
 function cellShowing(notebook: Notebook, model: AnyModel): number {
   const id = modelId(model);
-  return notebook.cells.findIndex((cell) =>
-    cell.getOutputs?.().some(({ data }) => (data?.[WIDGET] as { model_id?: string } | undefined)?.model_id === id),
-  );
+  return notebook.cells.findIndex((cell) => cell.getOutputs?.().some((output) => shows(output, id)));
+}
+
+function shows({ data }: Output, id: string | undefined): boolean {
+  return (data?.[WIDGET] as { model_id?: string } | undefined)?.model_id === id;
+}
+
+/**
+ * Puts `data` where the notebook shows the widget, or where it shows nothing, into the cell with the id `lost` if that has
+ * no output. Returns whether the notebook could be reached.
+ */
+export function settleOutput(model: AnyModel, data: Record<string, unknown>, lost: string): boolean {
+  const notebook = notebookOf(model);
+  if (!notebook) return false;
+  const id = modelId(model);
+  const made: Output = { output_type: "display_data", data, metadata: {} };
+  let found = false;
+  for (const cell of notebook.cells) {
+    const outputs = cell.getOutputs?.() ?? [];
+    if (!outputs.some((output) => shows(output, id))) continue;
+    cell.setOutputs?.(outputs.map((output) => (shows(output, id) ? made : output)));
+    found = true;
+  }
+  const cell = lost && !found ? notebook.cells.find((each) => each.id === lost) : undefined;
+  if (cell?.getOutputs?.().length === 0) cell.setOutputs?.([made]);
+  return true;
 }
 
 async function focusCell(list: Element | null | undefined, index: number, code: string): Promise<void> {

@@ -148,6 +148,7 @@ export const FROM_VIEW = {
   delete: { turn: text },
   switch: { turn: text },
   undo: {},
+  shown: {},
   new_conversation: {},
   open_conversation: { conversation: text },
   rename_conversation: { conversation: text, name: text },

@@ -278,6 +278,9 @@ export type ChatTraits = {
   selector: string;
 };
 
+/** Of one answer of a chat cell: the cell's id, and the output that is to stay. */
+export type AnswerTraits = { cell: string; settled: Record<string, string> | null };
+
 export type SelectorTraits = {
   value: string;
   models: ModelEntry[];

@@ -77,6 +77,7 @@ FROM_VIEW: dict[str, type[Message]] = COMMANDS | table(
     talking.Delete,
     talking.Switch,
     talking.Undo,
+    talking.Shown,
     talking.NewConversation,
     talking.OpenConversation,
     talking.RenameConversation,

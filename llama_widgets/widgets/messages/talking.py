@@ -122,6 +122,13 @@ class Undo(Message):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shown(Message):
+    """The settled answer stands in the notebook, so that its widget is of no more use."""
+
+    type = "shown"
+
+
+@dataclass(frozen=True, kw_only=True)
 class NewConversation(Message):
     """Open a new conversation."""
 
