@@ -78,4 +78,5 @@ def test_a_lesson_with_the_keyboard(notebook: Callable[..., Notebook]) -> None:
     expect(view.get_by_role("button", name=re.compile("^Take ")).first).not_to_have_attribute("aria-label", level or "")
     view.get_by_role("button", name="Draw one").press("Enter")
     expect(view.get_by_role("button", name="Undo")).to_be_enabled()
+    expect(view.get_by_role("button", name="Draw one")).to_be_focused()
     expect(view.get_by_role("status", name="Text so far")).to_have_text(re.compile(r"Why is the sky blue\?\s*\S+"))

@@ -239,16 +239,35 @@ describe("the next token", () => {
     expect(model.last("untake")).toBeDefined();
   });
 
+  it("leaves the keyboard where it is, while the kernel is at work and after", async () => {
+    await draw("next", STEPS);
+    for (const name of ["Draw one", /^Take \./]) {
+      const button = named(name);
+      button.focus();
+      await click(button);
+      model.change({ busy: ["next"] });
+      model.receive({ ...STEPS, tokens: [7, 8], texts: [" new", " other"] });
+      await settled();
+      model.change({ busy: [] });
+      model.receive(STEPS);
+      await settled();
+      expect(document.activeElement).toBe(button);
+    }
+  });
+
   it("is none where the model has ended, which can be taken away", async () => {
     await draw("next", { ...STEPS, ended: true });
     expect(el.textContent).toContain("The model ends here");
     expect(named(/^Take /)).toBeUndefined();
-    expect(named("Draw one")).toHaveProperty("disabled", true);
+    expect(named("Draw one").getAttribute("aria-disabled")).toBe("true");
+    await click(named("Draw one"));
+    expect(model.last("draw")).toBeUndefined();
     await click(named("Undo"));
     expect(model.last("untake")).toBeDefined();
     model.receive(STEPS);
     await settled();
-    expect(named("Draw one")).toHaveProperty("disabled", false);
+    await click(named("Draw one"));
+    expect(model.last("draw")).toBeDefined();
   });
 });
 

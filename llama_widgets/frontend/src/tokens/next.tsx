@@ -1,6 +1,6 @@
 // What may come next, token by token: how likely each is for the model, and what the settings make of that.
 
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { count } from "../format";
 import { useStore, useUniqueId } from "../hooks";
 import type { Of } from "./messages";
@@ -37,6 +37,11 @@ function Steps({ session, steps, busy }: StepsProps) {
   const [settings, setSettings] = useState<Settings>({ temperature, top_k, top_p, min_p });
   const made = useMemo(() => chances(steps, settings), [steps, settings]);
   const taken = steps.taken.length;
+  const undo = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    // The row that was taken is gone, and the keyboard with it.
+    if (steps.ended && document.activeElement === document.body) undo.current?.focus();
+  }, [steps.ended]);
   return (
     <div class="lw-next" data-busy={busy || undefined}>
       <Prompt session={session} steps={steps} busy={busy} />
@@ -55,16 +60,15 @@ function Steps({ session, steps, busy }: StepsProps) {
         <button
           type="button"
           class="lw-button lw-primary"
-          disabled={busy || steps.ended}
-          onClick={() => session.send({ type: "draw", ...settings })}
+          {...unless(busy || steps.ended, () => session.send({ type: "draw", ...settings }))}
         >
           Draw one
         </button>
         <button
           type="button"
           class="lw-button"
-          disabled={busy || taken === 0}
-          onClick={() => session.send({ type: "untake" })}
+          ref={undo}
+          {...unless(busy || taken === 0, () => session.send({ type: "untake" }))}
         >
           Undo
         </button>
@@ -77,6 +81,11 @@ function Steps({ session, steps, busy }: StepsProps) {
       )}
     </div>
   );
+}
+
+/** A button that acts unless it is `off`. It is not disabled: that would take the keyboard away at each step. */
+function unless(off: boolean, act: () => void) {
+  return { "aria-disabled": off || undefined, onClick: () => off || act() };
 }
 
 const ENDED = "The model ends here: that token is its way to say so. Undo takes it away.";
@@ -208,13 +217,13 @@ function Bars({ steps, shown, others, disabled, onTake }: BarsProps) {
       </p>
       <ul>
         {shown.slice(0, listed).map((chance, index) => (
-          <li key={steps.tokens[index]}>
+          // The rows stay, and the keyboard with them.
+          <li key={index}>
             <button
               type="button"
-              disabled={disabled}
               data-cut={chance.cut || undefined}
               aria-label={named(steps.texts[index] as string, chance)}
-              onClick={() => onTake(steps.tokens[index] as number)}
+              {...unless(disabled, () => onTake(steps.tokens[index] as number))}
             >
               <span class="lw-fixed lw-ellipsis">{visible(steps.texts[index] as string)}</span>
               <Both {...chance} />
