@@ -141,7 +141,8 @@ class LlamaMagics(Magics):
     def _ask(self, given: Line, text: str) -> None:
         if not text.strip():
             raise ParameterError("There is no question.", "Write one below the line of %%llama, or behind ' -- '.")
-        talk = self._talk(given)
+        name = given.given.get("chat", "" if given.given.get("new") else self.defaults.get("chat"))
+        talk = self.chats.get(name or "") or CellChat(self._worker)
         asked = given.over({**self.defaults, **talk.given})
         question: Filled | str = fill(text.strip("\n"), self.names)
         shown = above.executed(self._shell, asked.given["cells"]) if "cells" in asked.given else []
@@ -152,6 +153,11 @@ class LlamaMagics(Magics):
         background = bool(asked.given.get("background"))
         if background and getattr(self._shell, "kernel", None) is None:
             raise ParameterError("In a terminal an answer has no place in the background.", "Leave --background out.")
+        if "model" in asked.given:
+            self._find(asked.given["model"])
+        if name:  # nothing was wrong
+            self.chats[name] = talk
+            talk.given |= {key: given.given[key] for key in ("model", "system") if key in given.given}
         cell, named = self._cell()
         job = Job(cell=cell, line=asked, text=question, shown=shown, names=self.names, talk=talk, before=talk.last)
         output = output_for(self._shell, talk.chat, job.request_id, job.stop, cell=named)
@@ -170,15 +176,9 @@ class LlamaMagics(Magics):
         if job.talk.last is job:
             job.talk.last = None
 
-    def _talk(self, given: Line) -> CellChat:
-        """Return the conversation of a cell: that of its name, or one of its own."""
-        name = given.given.get("chat", "" if given.given.get("new") else self.defaults.get("chat"))
-        if not name:
-            return CellChat(self._worker)
-        talk = self.chats.get(name) or CellChat(self._worker)
-        self.chats[name] = talk
-        talk.given |= {key: given.given[key] for key in ("model", "system") if key in given.given}
-        return talk
+    def _find(self, model: object) -> None:
+        """Raise an error if there is no such model on this machine."""
+        (self._worker or shared()).find(current().check_model(model))
 
     def _cell(self) -> tuple[str, str]:
         """Return what tells this question of this cell from others, and how the front end has named the cell."""
@@ -195,7 +195,7 @@ class LlamaMagics(Magics):
         if defaults.pop("reset", False):
             self.defaults = {}
         if "model" in defaults:
-            (self._worker or shared()).find(current().check_model(defaults["model"]))
+            self._find(defaults["model"])
         self.defaults |= defaults
 
     def _overview(self) -> str:

@@ -133,6 +133,25 @@ def test_a_conversation_keeps_the_model_and_the_system_prompt_of_its_cells(noteb
     assert notebook.asked[-1].model == "m.gguf"
 
 
+def test_what_could_not_be_asked_leaves_its_conversation_as_it_was(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook.run("%%llama --chat a\nfirst")
+    assert "nobody" in notebook.fails("%%llama other.gguf --chat a --system 'Be brief.'\n{nobody}")
+
+    def missing(_: str) -> Path:
+        raise lw.errors.ModelNotFoundError("There is no such model.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(notebook.worker, "find", missing)
+        assert "no such model" in notebook.fails("%%llama typo.gguf --chat a\nsecond")
+        assert "no such model" in notebook.fails("%%llama typo.gguf --chat b\nfirst")
+    notebook.run("%%llama --chat a\nsecond")
+    assert notebook.told == ["first", "One two.", "second"]
+    assert notebook.asked[-1].model == "m.gguf"
+    assert "b (" not in notebook.run("%llama")
+
+
 def test_a_class_sets_what_cells_begin_with(notebook: Notebook) -> None:
     lw.classroom(system="Be kind.", max_tokens=9, lock=["max_tokens"])
     try:
