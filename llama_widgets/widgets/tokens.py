@@ -18,6 +18,7 @@ from ..worker import Worker, shared
 from . import coloured
 from .base import LlamaWidget
 from .jobs import Jobs
+from .kept_table import KeptTable
 from .messages import FROM_VIEW
 from .messages import tokens as m
 from .panel import ChatPanel
@@ -271,10 +272,16 @@ class TokenView(LlamaWidget):
             self.wait()  # what is saved with the notebook shall have the tokens; nobody is told of later ones
         except KeyboardInterrupt:
             self.stop()
+        # In an output of its own: of one with a widget, exported pages and JupyterLab show the widget or nothing.
+        KeptTable([self.as_html], type(self).__name__).display()
         bundle = super()._repr_mimebundle_(**kwargs)
         if bundle is not None:
-            bundle[0].update({"text/plain": self._text(), "text/html": coloured.page(self.lines, self.told)})
+            bundle[0].update({"text/plain": self._text(), "text/html": ""})
         return bundle
+
+    def as_html(self) -> str:
+        """Return what there is to read, without scripts."""
+        return coloured.page(self.lines, self.told)
 
     def _text(self) -> str:
         return "\n".join(f"{line.title}: {line.text}" for line in self.lines) or type(self).__name__

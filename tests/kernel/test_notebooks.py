@@ -57,6 +57,9 @@ def test_a_notebook_runs(name: str, kernel: str, tmp_path: Path, monkeypatch: py
     assert not [output for output in outputs if output.get("name") == "stderr"]
     failed = [cell for cell in notebook.cells if any(each.output_type == "error" for each in cell.get("outputs", []))]
     assert failed == [cell for cell in notebook.cells if "raises-exception" in cell.metadata.get("tags", [])]
+    data = [output.get("data", {}) for output in outputs]
+    # What stands beside a widget in one output is not seen where widgets are known and there is no kernel.
+    assert not [each for each in data if "application/vnd.jupyter.widget-view+json" in each and each.get("text/html")]
     texts = [str(output.get("data", output)) for output in outputs]
     assert not [promise for promise in PROMISES[name] if not any(promise in text for text in texts)]
 
