@@ -270,7 +270,8 @@ def _failed(source: str, error: BaseException, namespace: Mapping[str, Any]) -> 
             f"{{{source}}} cannot be filled in: there is no variable {name!r}.",
             f"Did you mean {close[0]!r}? {text}" if close else f"Run the cell that makes it. {text}",
         )
-    return FillError(f"{{{source}}} cannot be filled in: {type(error).__name__}: {error}"[:500], text)
+    why = " ".join(f"{type(error).__name__}: {error}".split())[:450].rstrip(":.")
+    return FillError(f"{{{source}}} cannot be filled in: {why}.", text)
 
 
 def _meant(name: str, namespace: Mapping[str, Any]) -> list[str]:

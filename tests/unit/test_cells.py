@@ -201,7 +201,7 @@ def test_a_cell_that_is_run_again_takes_its_own_place(notebook: Notebook) -> Non
         ("%%llama a.gguf b.gguf\nx", "two models"),
         ('%%llama --system "open\nx', "quote is not closed"),
         ("%%llama\nWhat is {nobody}?", "no variable 'nobody'"),
-        ("%%llama\nWhat is {1 / (len(m) - len(m))}?", "ZeroDivisionError"),
+        ("%%llama\nWhat is {1 / (len(m) - len(m))}?", "ZeroDivisionError: division by zero. Braces"),
         ("%%llama --seed {nobody}\nx", "no variable 'nobody'"),
         ("%%llama --json-schema Town\nx", "no variable 'Town'"),
         ("%%llama --json-schema m\nx", "json_schema"),
