@@ -42,7 +42,8 @@ short Markdown table, a long value is cut with a note. ``{{`` is a brace, and no
 
 Without ``--chat`` a cell stands alone. Cells with the same ``--chat`` are one conversation, which is what these cells
 show: a cell that is run again asks in the place of its question, the model is told what stands before it, and the
-answers of later cells stay after it. What was there is kept as a branch beside it.
+answers of later cells stay after it. What was there is kept as a branch beside it. Where cells have no names, as in a
+terminal, each run asks one question more; ``--chat name --new`` begins the conversation anew.
 
 The model is the one on the line, else that of the conversation, else the default, else the one in memory.
 Stop ends the answer and later cells run on; interrupting the kernel ends it too, and with it a run of all cells. What
