@@ -220,7 +220,7 @@ def _objects(option: Option, word: str, names: Mapping[str, Any]) -> Any:  # noq
         parts = list(parse(word if word.startswith("{") else f"{{{word}}}"))
         if len(parts) != 1 or not isinstance(parts[0], Hole):
             msg = f"{written(option.name)} takes names of the notebook, not {word!r:.80}."
-            raise ParameterError(msg, option.help) from None
+            raise ParameterError(msg, "JSON that is written out stands between single quotes.") from None
         made = parts[0].evaluate(names)
     if option.name == "tools" and (callable(made) or not isinstance(made, (list, tuple))):
         return [made]

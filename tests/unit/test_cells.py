@@ -205,6 +205,7 @@ def test_a_cell_that_is_run_again_takes_its_own_place(notebook: Notebook) -> Non
         ("%%llama --seed {nobody}\nx", "no variable 'nobody'"),
         ("%%llama --json-schema Town\nx", "no variable 'Town'"),
         ("%%llama --json-schema m\nx", "json_schema"),
+        ('%%llama --json-schema {"not":{"type":"null"}}\nx', "between single quotes"),
         ("%%llama --tools m\nx", "tool"),
         ("%%llama --as not-a-name\nx", "'not-a-name' cannot be the name"),
         ("%%llama --cells 0\nx", "--cells"),
