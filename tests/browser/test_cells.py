@@ -75,3 +75,13 @@ def test_a_page_that_was_reloaded_meanwhile_gets_the_whole_answer(notebook: Call
         expect(nb.output(index)).to_contain_text("60 tokens · cut at max tokens")
         expect(nb.output(index).locator(".lw-answer")).to_have_count(0)
     nb.page.wait_for_function("() => window.jupyterapp.shell.currentWidget.context.model.dirty")  # the file gets it too
+
+
+def test_what_a_kernel_said_before_it_was_killed_stays_in_the_file(notebook: Callable[..., Notebook]) -> None:
+    nb = notebook([START, f"%%llama --background\n{LONG}", "import os\nos.kill(os.getpid(), 9)"])
+    nb.run(0)
+    nb.start(1)
+    wait_until_it_answers(nb.output(1))
+    nb.start(2)
+    expect(nb.output(1)).to_have_text(re.compile(r"^\s*\w{2,}[\s\S]*\(The kernel was restarted or is gone"))
+    expect(nb.output(1).locator(".lw-answer")).to_have_count(0)

@@ -16,6 +16,11 @@ export default () => {
       session = new ChatSession(model as AnyModel as AnyModel<ChatTraits>, signal);
       session.fixed = true;
       settling = new Settling(model, () => session.send({ type: "shown", request_id: newId() }), signal);
+      const { store } = session;
+      const unsubscribe = store.subscribe(() => {
+        if (store.state.gone) settling.broken(store.state.turns.map(({ content }) => content).join("\n\n"));
+      });
+      signal.addEventListener("abort", unsubscribe);
     },
     render({ el, signal }: RenderProps<AnswerTraits>) {
       settling.drawn(signal);

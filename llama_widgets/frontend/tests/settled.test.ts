@@ -74,6 +74,21 @@ it("waits for its views to go where the notebook cannot be reached", () => {
   expect(done).toHaveBeenCalledOnce();
 });
 
+it("lets the beginning of an answer stay whose kernel is gone, and nothing in place of a whole one", () => {
+  const { cell, manager } = notebookWith([TEXT, WIDGET]);
+  const { model, settling: made } = settling(manager);
+  made.broken("");
+  expect(cell.outputs).toEqual([TEXT, WIDGET]);
+  made.broken("Once");
+  const text = expect.stringMatching(/^Once\n\n\(The kernel was restarted or is gone/);
+  const stays = { output_type: "display_data", data: { "text/plain": text }, metadata: {} };
+  expect(cell.outputs).toEqual([TEXT, stays]);
+  cell.outputs = [WIDGET];
+  model.change({ settled: MARKDOWN });
+  made.broken("Once");
+  expect(cell.outputs).toEqual([WIDGET]);
+});
+
 it("does nothing after the page has gone", () => {
   const { cell, manager } = notebookWith([WIDGET]);
   const { page, model, done } = settling(manager, MARKDOWN);
