@@ -18,6 +18,7 @@ from ..chat.settings import NAMES
 from ..errors import ParameterError
 from ..filling import Hole, fill, parse
 from ..library.references import model_text
+from ..options import LoadOptions
 from ..wire import known
 
 if TYPE_CHECKING:
@@ -178,6 +179,8 @@ def _option(word: str, magic: str) -> tuple[Option, bool, str | None]:
     if name.startswith("no_") and negated is not None and _is_flag(negated) and not given:
         return negated, False, None
     msg = f"There is no option {word.partition('=')[0]!r:.80}."
+    if name in LoadOptions.__dataclass_fields__:
+        raise ParameterError(msg, f"A model is loaded with it: lw.classroom({name}=...) holds for all cells.")
     raise ParameterError(msg, known(f"--{named}", [written(each) for each in all_options]))
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LABEL = 60
+_MISSING = ("NAType", "NaTType")
+"""What pandas has in place of a text, a number or a date."""
 _EXAMPLE = 'For example lw.sweep(["Sum up: ...", "In one line: ..."]), or lw.sweep(("Sum up: {text}", df)).'
 
 
@@ -57,8 +59,10 @@ class Cases:
                 continue
             _check_template(content, self._table)
             for variables in self._table:
-                # Only the table's own columns: a sweep must not depend on what else the notebook holds.
-                yield Case(prompt=name, variables=variables, messages=_messages(content, variables))
+                # Only the table's own columns: a sweep must not depend on what else the notebook holds. Nobody means
+                # "None" by a cell that is empty.
+                filled = {column: "" if value is None else value for column, value in variables.items()}
+                yield Case(prompt=name, variables=variables, messages=_messages(content, filled))
 
 
 def _named(prompts: object) -> dict[str, Any]:
@@ -151,6 +155,8 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - whatever a cell holds
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, (bool, int)):
         return value
+    if type(value).__name__ in _MISSING:
+        return None
     if isinstance(value, str):
         return without_lone_surrogates(value)
     if isinstance(value, Mapping):

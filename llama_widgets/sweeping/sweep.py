@@ -416,10 +416,11 @@ def sweep(
         worker=worker,
     )
     made = Sweep(plan, worker=worker)
-    for other in list(_all):
-        if other.state == "running" and made._replaces(other):  # noqa: SLF001 - its own class
-            other.stop()
-            other.wait(progress=False)
+    replaced = [other for other in list(_all) if other.state == "running" and made._replaces(other)]  # noqa: SLF001 - its own class
+    for other in replaced:  # all of them before one is waited for: the next would begin meanwhile
+        other.stop()
+    for other in replaced:
+        other.wait(progress=False)
     if save is not None:
         made.keep(save)
     if score is not None:

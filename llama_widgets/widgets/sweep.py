@@ -11,6 +11,7 @@ import traitlets
 from ..errors import ParameterError
 from ..protocol import Info
 from ..requests import error_event
+from ..sweeping.sweep import Sweep
 from ..wire import known
 from . import runs
 from .base import LlamaWidget, aside
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .. import protocol as p
-    from ..sweeping.sweep import Sweep
     from ..wire import Message
     from .messages import Hello
 
@@ -69,6 +69,9 @@ class SweepGrid(LlamaWidget):
         columns: str | None = None,
         **traits: Any,  # noqa: ANN401 - checked by the base
     ) -> None:
+        if not isinstance(sweep, Sweep):
+            msg = f"A grid shows a sweep, not {type(sweep).__name__}."  # type: ignore[unreachable] # anything is given
+            raise ParameterError(msg, "Give what lw.sweep returned, or Sweep.load(path).")
         self.sweep = sweep
         self._lock = threading.Lock()
         self._spanned = runs.dimensions(sweep)

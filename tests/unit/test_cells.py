@@ -195,6 +195,7 @@ def test_a_cell_that_is_run_again_takes_its_own_place(notebook: Notebook) -> Non
     ("cell", "words"),
     [
         ("%%llama --temprature 1\nx", "no option '--temprature'. Did you mean '--temperature'?"),
+        ("%%llama --n-ctx 1\nx", "no option '--n-ctx'. A model is loaded with it: lw.classroom(n_ctx=...)"),
         ("%%llama --temperature 9\nx", "temperature"),
         ("%%llama --temperature warm\nx", "temperature"),
         ("%%llama --temperature\nx", "--temperature needs a value"),

@@ -237,7 +237,12 @@ def test_a_cell_that_is_changed_and_run_again_stops_what_it_began(desk: Desk, mo
     first = begin("a", "1", "old")
     others = [begin("a", "1", "beside it"), begin("b", "2", "below"), begin("", "", "in a script")]
     assert [each.state for each in (first, *others)] == ["running"] * 4
-    threading.Timer(0.1, gate.set).start()  # the engine hears of the stop at the next piece
+
+    def let_go() -> None:  # the engine hears of the stop at the next piece
+        until(lambda: all(each._runner and each._runner.stopping for each in (first, others[0])), "both to be stopped")
+        gate.set()
+
+    threading.Thread(target=let_go).start()
     second = begin("a", "3", "changed")
     assert [each.wait().state for each in (first, second, *others)] == ["stopped", "done", "stopped", "done", "done"]
 
@@ -256,6 +261,19 @@ def test_a_schema_makes_values(desk: Desk) -> None:
     assert [row["parsed"] for row in sweep.rows] == [{"n": 1}, None]
     assert "not whole JSON" in sweep.rows[1]["parse_error"]
     assert desk.asked[0].options.json_schema == schema
+
+
+def test_a_cell_of_the_table_without_a_value_is_no_text(desk: Desk) -> None:
+    table = pd.DataFrame(
+        {
+            "text": pd.array(["a", None], dtype="string"),
+            "number": [float("nan"), 1.5],
+            "date": [pd.NaT, pd.Timestamp("2026-01-02")],
+        }
+    )
+    sweep = desk.sweep(("<{text}|{number}|{date}>", table)).wait()
+    assert texts(sweep) == ["<a||>", "<|1.5|2026-01-02 00:00:00>"]
+    assert sweep.rows[1]["variables"]["text"] is None
 
 
 def test_a_run_is_a_reply_that_says_how_it_was_made(desk: Desk) -> None:

@@ -154,6 +154,11 @@ def test_what_cannot_be_shown_is_refused(grids: Grids, wrong: dict[str, Any]) ->
         grids.show(sweep, **wrong)
 
 
+def test_what_is_no_sweep_is_refused() -> None:
+    with pytest.raises(ParameterError, match=r"A grid shows a sweep, not list.*lw\.sweep"):
+        lw.SweepGrid([1])  # type: ignore[arg-type]
+
+
 def test_a_run_that_is_not_there_is_refused(grids: Grids) -> None:
     grid = grids.show(grids.sweep())
     grid.handle({"type": "open_run", "request_id": "o", "index": 2})
