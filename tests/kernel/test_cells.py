@@ -82,8 +82,8 @@ def test_a_cell_ends_as_markdown_with_no_widget_left(cells: Kernel) -> None:
     assert "12 tokens · cut at max tokens</small>" in last["text/markdown"]
     assert cells.run("answer.text").result == repr(last["text/plain"])
     model = first["application/vnd.jupyter.widget-view+json"]["model_id"]  # type: ignore[index]
-    traits = [m["content"]["data"].get("state", {}) for m in cells.received if m["msg_type"] == "comm_msg"]
-    assert [each["settled"] for each in traits if "settled" in each] == [last]  # for a page that was reloaded
+    told = cells.wait_for(lambda m: m["msg_type"] == "comm_msg" and "settled" in m["content"]["data"].get("state", {}))
+    assert told["content"]["data"]["state"]["settled"] == last  # for a page that was reloaded
     cells.send_custom(model, {"type": "shown", "request_id": "shown"})
     cells.wait_for(lambda m: m["msg_type"] == "comm_close" and m["content"]["comm_id"] == model)
 
@@ -159,8 +159,9 @@ def test_what_goes_wrong_is_one_line_also_in_the_background(cells: Kernel) -> No
     assert outcome.error.startswith("ModelNotFoundError: There is no file 'nothing.gguf'.")
     outcome = cells.run('%%llama --json-schema \'{"type": "object", "not": {}}\'\nx', "b")
     assert outcome.error.startswith("GrammarError")
-    cells.run("%%llama --background nothing.gguf\nx", "c")
+    cells.run("open('broken.gguf', 'w').write('no model')")
+    cells.run("%%llama --background broken.gguf\nx", "c")
     last = cells.wait_for(
-        lambda m: m["msg_type"] == "update_display_data" and "ModelNotFoundError:" in data(m).get("text/markdown", "")
+        lambda m: m["msg_type"] == "update_display_data" and "InvalidModelError:" in data(m).get("text/markdown", "")
     )
-    assert "There is no file" in data(last)["text/plain"]
+    assert "broken.gguf" in data(last)["text/plain"]
