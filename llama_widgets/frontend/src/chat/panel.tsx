@@ -48,6 +48,7 @@ export function ChatPanel({ session, selector }: PanelProps) {
   const refused = useStore(session.store, (state) => state.refused);
   const busy = useStore(session.store, isBusy);
   const gone = useStore(session.store, (state) => state.gone);
+  const begun = useStore(session.store, ({ turns }) => turns.length > 0);
   const child = useResolved(selector);
   const [open, setOpen] = useState(traits.model === "");
   const [aside, setAside] = useState<"" | "conversations" | "keys">("");
@@ -95,7 +96,14 @@ export function ChatPanel({ session, selector }: PanelProps) {
   const height = traits.height ? { height: traits.height, minHeight: 0, maxHeight: "none" } : {};
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: Escape stops wherever the focus is within the panel
-    <div class="lw-box lw-panel" ref={root} style={height} data-state={traits.state} onKeyDown={onKeyDown}>
+    <div
+      class="lw-box lw-panel"
+      ref={root}
+      style={height}
+      data-state={traits.state}
+      data-begun={begun}
+      onKeyDown={onKeyDown}
+    >
       <Header
         traits={traits}
         used={contextUsed(turns)}
