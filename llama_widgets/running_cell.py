@@ -6,12 +6,18 @@ import sys
 from typing import Any
 
 
-def running_cell() -> tuple[str, str]:
-    """Return the cell's id and what tells this execution of it from others; both empty where no front end says so."""
+def running_cell(shell: Any = None) -> tuple[str, str]:  # noqa: ANN401 - a shell of any kind
+    """Return the cell's id and what tells this execution of it from others; each is empty where no front end says so.
+
+    Parameters
+    ----------
+    shell : InteractiveShell, optional
+        Whose cell; by default that of this process, if there is one.
+    """
     ipython = sys.modules.get("IPython")
-    shell: Any = ipython.get_ipython() if ipython is not None else None
-    try:
-        parent = shell.get_parent()
-        return str(parent["metadata"].get("cellId") or ""), str(parent["header"]["msg_id"])
-    except (AttributeError, LookupError, TypeError):
-        return "", ""
+    if shell is None and ipython is not None:
+        shell = ipython.get_ipython()
+    get_parent = getattr(shell, "get_parent", None)
+    parent = get_parent() if callable(get_parent) else {}
+    name, run = (parent.get("metadata") or {}).get("cellId"), (parent.get("header") or {}).get("msg_id")
+    return str(name or ""), str(run or "")

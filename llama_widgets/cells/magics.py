@@ -13,6 +13,7 @@ from ..chat.classrooms import current
 from ..errors import LlamaWidgetsError, ParameterError
 from ..filling import Filled, fill
 from ..library.references import model_text
+from ..running_cell import running_cell
 from ..wire import known
 from ..worker import shared
 from . import above, line
@@ -183,13 +184,11 @@ class LlamaMagics(Magics):
 
     def _cell(self) -> tuple[str, str]:
         """Return what tells this question of this cell from others, and how the front end has named the cell."""
-        get_parent = getattr(self._shell, "get_parent", None)
-        parent = get_parent() if callable(get_parent) else {}
-        name = (parent.get("metadata") or {}).get("cellId")
-        cell = str(name or f"In [{self._shell.execution_count}]")
-        run = f"{cell} {(parent.get('header') or {}).get('msg_id', self._shell.execution_count)}"
+        name, number = running_cell(self._shell)
+        cell = name or f"In [{self._shell.execution_count}]"
+        run = f"{cell} {number or self._shell.execution_count}"
         self._place = (run, self._place[1] + 1 if self._place[0] == run else 0)
-        return f"{cell}:{self._place[1]}", str(name or "")
+        return f"{cell}:{self._place[1]}", name
 
     def _set(self, given: Line) -> None:
         defaults = dict(line.defaults_of(given))
