@@ -281,6 +281,20 @@ describe("a run", () => {
     expect(region()?.querySelector(".lw-markdown")?.textContent).toBe("Because.");
   });
 
+  it("is inserted as the cell that makes it again", async () => {
+    const writeText = vi.fn().mockResolvedValue(undefined);
+    vi.stubGlobal("navigator", { ...navigator, clipboard: { writeText } });
+    await draw({ 0: { text: "Because." } });
+    await press("Enter");
+    const insert = () => region()?.querySelector<HTMLButtonElement>('[aria-label="Insert as cell"]');
+    expect(insert()).toBeNull();
+    await answer("Because.", { code: "import llama_widgets as lw\n" });
+    insert()?.click();
+    await settled();
+    expect(writeText).toHaveBeenCalledExactlyOnceWith("import llama_widgets as lw\n");
+    vi.unstubAllGlobals();
+  });
+
   it("says why it failed and why it has no score", async () => {
     await draw({ 0: { state: "failed", text: "The engine failed." } });
     await click(byRole("gridcell")[0]);
