@@ -312,8 +312,11 @@ class Worker:
             raise
 
     def _step(self) -> None:
+        """Work on the answers until somebody asks for something, or all are done."""
+        engine = self._execution.started()
         try:
-            self._execution.started().step()
+            while engine.step() and self._held is None and self._queue.empty():  # little for each token
+                pass
         except BaseException as error:  # noqa: BLE001 - it should not: nothing it holds can be trusted
             self._execution.unload()
             with self._lock:

@@ -65,8 +65,14 @@ class Engine(Protocol):
     def active(self) -> bool:
         """Whether there are requests to ``step`` for."""
 
-    def step(self) -> None:
-        """Work a little on all requests: a token for each that answers, a slice of those that still read."""
+    def step(self) -> bool:
+        """Work a little on all requests: a token for each that answers, a slice of those that still read.
+
+        Returns
+        -------
+        bool
+            Whether there is more to do, as ``active`` says.
+        """
 
     def embed(self, command: Embed, cancel: Cancel) -> EmbedDone:
         """Return a vector for each text."""

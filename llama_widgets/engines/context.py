@@ -6,7 +6,6 @@ import ctypes
 from typing import TYPE_CHECKING, Literal
 
 import llama_cpp  # noqa: TID253 - this module is imported late
-import numpy as np
 
 from ..errors import ContextError, EngineError, InvalidModelError
 from . import native
@@ -199,39 +198,39 @@ class Context:
 
 
 class _Batch:
-    """A ``llama_batch`` over arrays of ours, filled slice by slice."""
+    """A ``llama_batch`` over arrays of ours, filled slice by slice.
+
+    They are arrays of C, not of numpy: after each evaluation the processor's caches are cold, and what runs then costs
+    what must come from memory, which of numpy is much even where one number is set.
+    """
 
     def __init__(self, size: int) -> None:
-        self._tokens = np.zeros(size, np.int32)
-        self._positions = np.zeros(size, np.int32)
-        self._draws = np.zeros(size, np.int8)
-        self._sequences = np.zeros(size, np.int32)
-        self._ones = np.ones(size, np.int32)
+        self._tokens = (llama_cpp.llama_token * size)()
+        self._positions = (llama_cpp.llama_pos * size)()
+        self._draws = (ctypes.c_int8 * size)()
+        self._sequences = (llama_cpp.llama_seq_id * size)()
         # Each token has a list of sequences: here each has one, and the lists are the items of one array.
-        step = self._sequences.itemsize
-        self._lists = np.arange(size, dtype=np.uintp) * step + self._sequences.ctypes.data
+        ones = (ctypes.c_int32 * size)(*[1] * size)
+        step, start = ctypes.sizeof(llama_cpp.llama_seq_id), ctypes.addressof(self._sequences)
+        item = ctypes.POINTER(llama_cpp.llama_seq_id)
+        lists = (item * size)(*(ctypes.cast(start + at * step, item) for at in range(size)))
         self.count = 0
         self._batch = llama_cpp.llama_batch(
             n_tokens=0,
-            token=self._tokens.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token)),
+            token=self._tokens,
             embd=None,
-            pos=self._positions.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_pos)),
-            n_seq_id=self._ones.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
-            seq_id=self._lists.ctypes.data_as(ctypes.POINTER(ctypes.POINTER(llama_cpp.llama_seq_id))),
-            logits=self._draws.ctypes.data_as(ctypes.POINTER(ctypes.c_int8)),
+            pos=self._positions,
+            n_seq_id=ones,
+            seq_id=lists,
+            logits=self._draws,
         )
 
     def add(self, tokens: Sequence[int], position: int, sequence: int, draw: bool) -> int:
         start = self.count
         self.count = end = start + len(tokens)
-        if len(tokens) == 1:  # each answer that draws has one, and numbers are set sooner than slices
-            self._tokens[start], self._positions[start] = tokens[0], position
-            self._sequences[start], self._draws[start] = sequence, draw
-            return start
-        self._tokens[start:end] = tokens
-        self._positions[start:end] = range(position, position + len(tokens))
-        self._sequences[start:end] = sequence
-        self._draws[start:end] = 0
+        for at, token in enumerate(tokens, start):
+            self._tokens[at], self._positions[at] = token, position + at - start
+            self._sequences[at], self._draws[at] = sequence, 0
         self._draws[end - 1] = draw
         return end - 1
 

@@ -169,10 +169,9 @@ class LlamaEngine:
             emit(Info(request_id=command.request_id, level="warning", message=message))
         scheduler.submit(Answer(command, model, context.n_ctx, emit, cancel))
 
-    def step(self) -> None:
-        """Work a little on all requests."""
-        if self.scheduler is not None:
-            self.scheduler.step()
+    def step(self) -> bool:
+        """Work a little on all requests; return whether there is more to do."""
+        return self.scheduler is not None and self.scheduler.step()
 
     def embed(self, command: Embed, cancel: Cancel) -> EmbedDone:
         """Return a vector for each text."""

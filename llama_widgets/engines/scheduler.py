@@ -11,8 +11,6 @@ from ..requests import error_event
 from .cache import Cache, common
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..cancel import Cancel
     from ..protocol import StopReason
     from .answer import Answer
@@ -92,17 +90,22 @@ class Scheduler:
         self.cache.release(sequence)
         return index
 
-    def step(self) -> None:
-        """Evaluate one batch and draw from it."""
+    def step(self) -> bool:
+        """Evaluate one batch and draw from it; return whether there is more to do."""
         # In this order: what is asked to stop from here on sets the flag again, and is seen in the next step.
         self._context.flag.clear()
         while self._stopped:
             answer = self._stopped.popleft()
             if answer in self.running or answer in self.waiting:
                 self._end(answer, "abort")
-        self._admit()
-        if not self.running:
-            return
+        if self.waiting:
+            self._admit()
+        if self.running:
+            self._evaluate()
+        return self.active
+
+    def _evaluate(self) -> None:
+        """Put a batch together, compute it, and draw."""
         parts = self._fill()
         begun = time.perf_counter()
         try:
@@ -153,7 +156,10 @@ class Scheduler:
                 return
             self.waiting.remove(answer)
             self.running.append(answer)
-            self._guard(answer, self._place, answer)
+            try:
+                self._place(answer)
+            except Exception as error:  # noqa: BLE001 - told to who asked; the others go on
+                self._fail(answer, error)
 
     def _place(self, answer: Answer) -> None:
         answer.place(self.cache.take(answer.tokens, answer.conversation))
@@ -181,14 +187,15 @@ class Scheduler:
 
     def _fill(self) -> list[_Part]:
         """Put the next tokens of all into the batch."""
-        context = self._context
-        drawing = [answer for answer in self.running if answer.drawing]
-        parts = [self._part(answer, 1, reading=False) for answer in drawing[: context.room]]
-        if len(drawing) < len(self.running):
-            room = self._pace.slice if drawing else context.n_batch
-            for answer in self.running:
-                if answer in drawing:
-                    continue
+        context, parts, reading = self._context, [], []
+        for answer in self.running:
+            if not answer.drawing:
+                reading.append(answer)
+            elif context.room:
+                parts.append(self._part(answer, 1, reading=False))
+        if reading:
+            room = self._pace.slice if parts else context.n_batch
+            for answer in reading:
                 read = len(answer.tokens) - answer.pending
                 count = min(answer.pending, room, context.room, context.most_read(read))
                 if count:
@@ -201,22 +208,23 @@ class Scheduler:
         sequence = answer.sequence
         assert sequence is not None  # noqa: S101 - it was placed
         start = len(sequence.tokens)
-        end = start + count
-        last = end == len(answer.tokens)
-        output = self._context.add(answer.tokens[start:end], start, sequence.id, draw=last)
-        return _Part(answer, count, reading, output if last else None)
+        tokens = answer.tokens[start : start + count]
+        last = start + count == len(answer.tokens)
+        output = self._context.add(tokens, start, sequence.id, draw=last)
+        return _Part(answer, tokens, reading, output if last else None)
 
     def _advance(self, parts: list[_Part], seconds: float) -> None:
         """Note what was read, and draw for those who have read everything."""
-        for answer, count, reading, output in parts:
-            sequence = answer.sequence
-            assert sequence is not None  # noqa: S101 - it was placed
-            start = len(sequence.tokens)
-            sequence.tokens.extend(answer.tokens[start : start + count])
-            if reading:
-                self._guard(answer, answer.has_read, count, seconds)
-            if output is not None and answer in self.running:
-                self._guard(answer, self._draw, answer, output)
+        for answer, tokens, reading, output in parts:
+            assert answer.sequence is not None  # noqa: S101 - it was placed
+            answer.sequence.tokens.extend(tokens)
+            try:
+                if reading:
+                    answer.has_read(len(tokens), seconds)
+                if output is not None and answer in self.running:
+                    self._draw(answer, output)
+            except Exception as error:  # noqa: BLE001 - told to who asked; the others go on
+                self._fail(answer, error)
 
     def _draw(self, answer: Answer, index: int) -> None:
         reason = answer.draw(self._context.handle, index)
@@ -262,13 +270,6 @@ class Scheduler:
 
     # Ends
 
-    def _guard(self, answer: Answer, action: Callable[..., object], *arguments: object) -> None:
-        """Do something for one answer; if it fails, only that one ends."""
-        try:
-            action(*arguments)
-        except Exception as error:  # noqa: BLE001 - told to who asked
-            self._fail(answer, error)
-
     def _end(self, answer: Answer, reason: StopReason) -> None:
         self._leave(answer)
         answer.end(reason)
@@ -296,10 +297,10 @@ class Scheduler:
 
 
 class _Part(NamedTuple):
-    """What one answer has in a batch: so many tokens, read or drawn, and where to draw the next if these are all."""
+    """What one answer has in a batch: these tokens, read or drawn, and where to draw the next if there are no more."""
 
     answer: Answer
-    tokens: int
+    tokens: list[int]
     reading: bool
     output: int | None
 
@@ -327,7 +328,7 @@ class _Pace:
         drawing = reading = 0
         for part in parts:
             if part.reading:
-                reading += part.tokens
+                reading += len(part.tokens)
             else:
                 drawing += 1
         if not reading:
