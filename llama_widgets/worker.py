@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from . import flow
 from . import protocol as p
 from .activity import Status
 from .cancel import Cancel
@@ -62,7 +63,7 @@ class Worker:
     Notes
     -----
     All methods may be called from any thread and return at once, except ``close``. Listeners are called on the
-    worker's thread, on a download's, or on the one that aborts; they must return soon.
+    worker's thread, on that of its flow, on a download's, or on the one that aborts; they must return soon.
     """
 
     def __init__(
@@ -248,7 +249,7 @@ class Worker:
 
     def forbid_own_thread(self) -> None:
         """Raise ``BusyError`` on the worker's own thread, where waiting for an answer would wait for ever."""
-        if threading.current_thread() is self._thread:
+        if threading.current_thread() is self._thread or flow.tells():
             msg = "An answer cannot be waited for inside a callback of the worker."
             raise BusyError(msg, "Start it without waiting, with submit(), or from another thread.")
 

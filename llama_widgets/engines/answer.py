@@ -22,10 +22,10 @@ from .templates.segments import Tags
 from .templates.text import AnswerText
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from ..cancel import Cancel
+    from ..flow import Lane
     from ..protocol import Event, Generate, Segment, StopReason
     from .cache import Sequence
     from .model import Model
@@ -49,7 +49,7 @@ class Answer:
         Who answers.
     n_ctx : int
         Tokens that prompt and answer may have.
-    emit : callable
+    emit : Lane
         Takes the events.
     cancel : Cancel
         Says when to stop.
@@ -69,9 +69,7 @@ class Answer:
         If the request cannot be answered: nothing has been evaluated then.
     """
 
-    def __init__(
-        self, command: Generate, model: Model, n_ctx: int, emit: Callable[[Event], None], cancel: Cancel
-    ) -> None:
+    def __init__(self, command: Generate, model: Model, n_ctx: int, emit: Lane[Event], cancel: Cancel) -> None:
         self.command, self.cancel = command, cancel
         self._model, self._n_ctx, self._emit = model, n_ctx, emit
         self._wants_logprobs, self._most = command.options.top_logprobs is not None, command.options.max_tokens
@@ -87,7 +85,7 @@ class Answer:
         self._told = self._told_logprobs = 0
         self._untold: list[str] = []
         self._untold_segment: Segment = "text"
-        self._next_told = 0.0
+        self._next_told = self._gap = 0.0
         self._drawn = self._thought = self._cached = self._evaluated = 0
         self._read_s = self._first = self._last = self._thought_from = self._thought_s = 0.0
         self._reported = -1
@@ -143,9 +141,17 @@ class Answer:
         self._read_s += seconds
         self._report()
 
-    def draw(self, context: Any, index: int) -> StopReason | None:  # noqa: ANN401 - a pointer
-        """Draw the next token from what llama.cpp computed at ``index`` of its batch; return why that was the last."""
-        sampler, text = self._sampler, self._text
+    @property
+    def ahead(self) -> float:
+        """Seconds until what it has drawn is told."""
+        return self._emit.ahead
+
+    def draw(self, context: Any, index: int, gap: float) -> StopReason | None:  # noqa: ANN401 - a pointer
+        """Draw the next token from what llama.cpp computed at ``index`` of its batch; return why that was the last.
+
+        It is told now, or where there is a ``gap``, so many seconds after the one before.
+        """
+        sampler, text, self._gap = self._sampler, self._text, gap
         token = sampler.draw(context, index)
         self._last = time.perf_counter()
         piece = self._model.piece(token)
@@ -248,7 +254,7 @@ class Answer:
                 self._tell()
                 self._untold_segment = segment
             self._untold.append(text)
-        if at_end or (self._untold and self._last >= self._next_told):
+        if at_end or (self._untold and (self._gap or self._last >= self._next_told)):
             self._tell()
 
     def _tell(self) -> None:
@@ -259,17 +265,19 @@ class Answer:
         text, self._untold = "".join(self._untold), []
         logprobs = self._logprobs[self._told_logprobs :]
         self._told_logprobs = len(self._logprobs)
-        self._emit(
-            CompletionChunk(
-                request_id=self.command.request_id,
-                seq=self._told,
-                text=text,
-                tokens=self._drawn,
-                segment=self._untold_segment if text else "text",
-                logprobs=logprobs,
-            )
+        chunk = CompletionChunk(
+            request_id=self.command.request_id,
+            seq=self._told,
+            text=text,
+            tokens=self._drawn,
+            segment=self._untold_segment if text else "text",
+            logprobs=logprobs,
         )
         self._told += 1
+        if self._gap:
+            self._emit.later(chunk, self._gap)
+        else:
+            self._emit(chunk)
 
     def _put(self, token: int) -> None:
         """Add a token that was not drawn."""

@@ -167,7 +167,7 @@ class LlamaEngine:
         ):
             message = "The chat template of this model does not know whether to think: the setting has no effect."
             emit(Info(request_id=command.request_id, level="warning", message=message))
-        scheduler.submit(Answer(command, model, context.n_ctx, emit, cancel))
+        scheduler.submit(Answer(command, model, context.n_ctx, scheduler.flow.lane(emit), cancel))
 
     def step(self) -> bool:
         """Work a little on all requests; return whether there is more to do."""

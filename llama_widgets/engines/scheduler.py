@@ -7,6 +7,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..flow import Flow
 from ..requests import error_event
 from .cache import Cache, common
 
@@ -17,12 +18,20 @@ if TYPE_CHECKING:
     from .context import Context
 
 _FIRST_SLICE = 8
-_SLOWER = 5.0
-"""How much longer than a step without a prompt, beyond that step itself, one with a slice may take."""
+_SLICE = 128
+_TILE = 64
+"""From so many tokens on llama.cpp computes attention in tiles, which is twice as fast as row by row."""
+_COSTS = (2.0, 1.4, 1.0)
+"""What a token takes in a slice without a tile, with one, and with more, some thousand tokens deep."""
+_GAP = 5.5
+"""How many steps without a prompt apart the tokens of answers are told while a prompt is read."""
+_SPARE = 1.25
+"""How much longer than a slice is thought to take there should be something to tell."""
+_HELD_S = 1.0
+"""The most that a token is held back for that."""
 _WORTH_WAITING = 8
 _GROWTH = 32
 """Cells that each answer should have left to grow into before another one begins."""
-_MEMORY = 0.2  # of the running means
 
 
 class Scheduler:
@@ -36,8 +45,10 @@ class Scheduler:
     Notes
     -----
     Each step is one batch. An answer that draws adds one token to it; what is left of the batch goes to the prompts,
-    in the order they came. Where answers draw, a prompt gets slices that make a step about six times as long, so that
-    they keep flowing. An answer for which there is no sequence, or no memory, waits.
+    in the order they came. Where answers draw, they do so ahead of what is told of them, until that lasts for as long
+    as a slice of a prompt takes: so they keep flowing, and slices are long, in which llama.cpp reads a deep prompt two
+    times as fast as in those that fit between two tokens. An answer for which there is no sequence, or no memory,
+    waits.
 
     A model is not asked to compute what it is computing: of prompts that come together and begin alike, the first is
     read, and the others begin with a copy.
@@ -46,10 +57,12 @@ class Scheduler:
     def __init__(self, context: Context) -> None:
         self._context = context
         self.cache = Cache(context)
+        self.flow = Flow()
         self.waiting: deque[Answer] = deque()
         self.running: list[Answer] = []
         self._stopped: deque[Answer] = deque()
         self._pace = _Pace()
+        self._gap = 0.0
         self._most = context.n_seq_max
 
     @property
@@ -121,7 +134,7 @@ class Scheduler:
             self._make_room()
         else:
             seconds = time.perf_counter() - begun
-            self._pace.learn(seconds, parts)
+            self._pace.learn(seconds, parts, usual=not self._gap)
             self._advance(parts, seconds)
 
     def close(self) -> None:
@@ -130,6 +143,7 @@ class Scheduler:
             answer.close()
         self.running.clear()
         self.waiting.clear()
+        self.flow.close()
 
     def _interrupt(self, answer: Answer) -> None:
         """End the evaluation that runs, from the thread that aborts ``answer``, whoever else takes part in it."""
@@ -193,8 +207,13 @@ class Scheduler:
                 reading.append(answer)
             elif context.room:
                 parts.append(self._part(answer, 1, reading=False))
+        self._gap = 0.0
         if reading:
-            room = self._pace.slice if parts else context.n_batch
+            room = context.n_batch
+            if parts:
+                self._gap = self._pace.gap
+                ahead = min(part.answer.ahead for part in parts)
+                room = self._pace.slice(ahead, sum(answer.pending for answer in reading))
             for answer in reading:
                 read = len(answer.tokens) - answer.pending
                 count = min(answer.pending, room, context.room, context.most_read(read))
@@ -227,7 +246,7 @@ class Scheduler:
                 self._fail(answer, error)
 
     def _draw(self, answer: Answer, index: int) -> None:
-        reason = answer.draw(self._context.handle, index)
+        reason = answer.draw(self._context.handle, index, self._gap)
         if reason is None and answer.cancel.requested:
             reason = "abort"
         if reason is None and answer.full:
@@ -308,23 +327,36 @@ class _Part(NamedTuple):
 class _Pace:
     """Learns how long steps take, and says how much of a prompt one may read while answers draw.
 
-    With ``s`` seconds for a step in which answers only draw and ``t`` for a token of a prompt, a slice of
-    ``_SLOWER * s / t`` tokens makes a step take ``(1 + _SLOWER) * s``.
+    With ``s`` seconds for a step in which answers only draw, each of them gains ``(_GAP - 1) * s`` to tell.
     """
 
     def __init__(self) -> None:
-        self._step = self._token = 0.0
-        self._drawing = 0
+        self._step = self._usual = 0.0
+        self._tokens: dict[int, float] = {}  # seconds for one of a slice, by the tiles of that
+        self._drawing = self._since = 0
 
     @property
-    def slice(self) -> int:
-        """Tokens of prompts for the next step."""
-        if not self._step or not self._token:
-            return _FIRST_SLICE
-        return max(1, int(_SLOWER * self._step / self._token))
+    def gap(self) -> float:
+        """Seconds between what is told of an answer while a prompt is read, which makes steps longer."""
+        return max(_GAP * self._usual, 2 * self._step)
 
-    def learn(self, seconds: float, parts: list[_Part]) -> None:
-        """Take in what a step took."""
+    def slice(self, ahead: float, wanted: int) -> int:
+        """Return how many of ``wanted`` tokens the next step may read if there are ``ahead`` seconds left to tell."""
+        if not self._step:
+            return 0
+        if not self._tokens:
+            return min(_FIRST_SLICE, wanted)
+        spare = self.gap - self._step
+        token = self._token(wanted)
+        count = min(wanted, max(1, int(spare / token), min(_SLICE, int(_HELD_S / token))))
+        if _TILE < count < wanted < count + _TILE:
+            count = -(-wanted // 2)  # so that what is left has one too
+        need = _SPARE * count * self._token(count) - spare
+        # Who says nothing, as within the call of a tool, is never ahead, and shall not keep a prompt waiting.
+        return count if need <= max(ahead, self._since * spare) else 0
+
+    def learn(self, seconds: float, parts: list[_Part], *, usual: bool) -> None:
+        """Take in what a step took, and whether it was one as usual, with nobody who reads."""
         drawing = reading = 0
         for part in parts:
             if part.reading:
@@ -333,11 +365,25 @@ class _Pace:
                 drawing += 1
         if not reading:
             same = drawing == self._drawing
-            self._step = _mean(self._step if same else 0.0, seconds)
+            self._step = _mean(self._step if same else 0.0, seconds, 0.2)
+            self._usual = self._step if usual or not same else self._usual
             self._drawing = drawing
+            self._since += 1
         elif drawing and self._step:
-            self._token = _mean(self._token, max(0.0, seconds - self._step) / reading)
+            tiles, token = _tiles(reading), max(0.0, seconds - self._step) / reading
+            self._tokens[tiles] = _mean(self._tokens.get(tiles, 0.0), token, 0.5)  # the deeper, the slower
+            self._since = 0
+
+    def _token(self, count: int) -> float:
+        """Return the seconds for each of ``count`` tokens of a prompt."""
+        tiles = _tiles(count)
+        known = [mean * _COSTS[tiles] / _COSTS[other] for other, mean in self._tokens.items() if other >= tiles]
+        return max(known or self._tokens.values()) or 1e-9
 
 
-def _mean(mean: float, value: float) -> float:
-    return mean + _MEMORY * (value - mean) if mean else value
+def _tiles(count: int) -> int:
+    return min(count // _TILE, len(_COSTS) - 1)
+
+
+def _mean(mean: float, value: float, weight: float) -> float:
+    return mean + weight * (value - mean) if mean else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from .conftest import Bench
 
+ENDLESS = {"<|im_end|>": -100, "<|endoftext|>": -100}
 COUNT = "one, two, three, four, five, six, seven,"
 LONG = " ".join(f"Item {number} is blue." for number in range(150))  # about 1,200 tokens
 SYSTEM = "You know the names of all the items, their colours, shapes and sizes. " * 8
@@ -104,14 +106,44 @@ def test_one_that_comes_later_joins_and_one_that_ends_leaves(bench: Bench) -> No
 
 
 def test_an_answer_keeps_flowing_while_a_long_prompt_is_read(bench: Bench) -> None:
-    first = ask(bench, completion(COUNT, max_tokens=400, conversation="a"))
+    """It draws ahead of what is told, and what it has drawn is told while a slice of the prompt is read."""
+    first = ask(bench, completion(COUNT, max_tokens=1_000, conversation="a", logit_bias=ENDLESS))
     steps_until(bench, lambda: first.chunks >= 10)
     second = ask(bench, completion(LONG, max_tokens=1, conversation="b"))
-    before = first.chunks
-    taken = steps_until(bench, lambda: second.ended or first.ended)
+    slices: list[int] = []
+    told = []
+    decode = bench.context.decode
 
-    assert taken > 10
-    assert first.chunks - before >= taken - 1  # a token in each step
+    def watched() -> str:
+        size, before = bench.context.n_batch - bench.context.room, first.chunks
+        result = decode()
+        if size > 1:
+            slices.append(size)
+            told.append(first.chunks - before)
+        return result
+
+    with mock.patch.object(bench.context, "decode", watched):
+        taken = steps_until(bench, lambda: second.ended)
+
+    assert slices[0] <= 10, "nobody knew yet how long they take"
+    assert max(slices) > 64, "where llama.cpp computes attention in tiles"
+    assert taken > 5 * len(slices), "tokens were drawn between them"
+    assert max(told) > 5, "and told within them"
+    first.cancel.request()
+    finish(bench)
+    tokens = [event.tokens for event in first.events if isinstance(event, CompletionChunk)]
+    assert tokens == sorted(tokens)
+    assert "".join(event.text for event in first.events if isinstance(event, CompletionChunk)) == first.done.text
+
+
+def test_a_prompt_does_not_wait_for_ever_for_an_answer_that_says_nothing(bench: Bench) -> None:
+    """All that it draws may be the beginning of a stop string, and is held back."""
+    first = ask(bench, completion("1 1 1 1 1 1 1 1", max_tokens=1_500, stop=[" 1" * 3_000], conversation="a"))
+    steps_until(bench, lambda: first.events != [] and bench.engine.scheduler.running[0].drawing)  # type: ignore[union-attr]
+    second = ask(bench, completion(LONG, max_tokens=1, conversation="b"))
+    steps_until(bench, lambda: second.ended)
+
+    assert not first.ended
     first.cancel.request()
     finish(bench)
 
@@ -159,7 +191,8 @@ def test_one_that_waits_can_be_stopped(bench: Bench) -> None:
 
 def test_more_than_there_are_sequences_wait_their_turn(bench: Bench) -> None:
     bench.fresh(n_seq_max=2)
-    asked = [ask(bench, completion(COUNT, max_tokens=5, conversation=str(number))) for number in range(5)]
+    # Batches of other shapes round otherwise, and the fifth token is a near thing.
+    asked = [ask(bench, completion(COUNT, max_tokens=3, conversation=str(number))) for number in range(5)]
     ended: list[int] = []
     for number, one in enumerate(asked):
         one.on_event = lambda event, number=number: (  # type: ignore[misc]
