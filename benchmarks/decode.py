@@ -20,8 +20,8 @@ SLICE = 128
 ROUNDS = ({128: 8, 1024: 1, 4096: 1}, {128: 8, 1024: 1}, {128: 8, 1024: 1, 4096: 1}, {128: 8}, {128: 8}, {128: 8})
 """How often answers of each length are made; a long one counts for the shorter ones too.
 
-Each round has processes of its own: two of the same kind differ by up to 2 % for as long as they live, as it happens
-that their memory lies.
+Each round has processes of its own: two of the same kind differ by up to 2 % for as long as they live, by where their
+memory happens to lie.
 """
 LENGTHS = tuple(ROUNDS[0])
 FIRSTS = 20

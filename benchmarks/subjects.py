@@ -60,9 +60,8 @@ _folder = tempfile.TemporaryDirectory(prefix="llama-widgets-benchmarks-")
 def _written() -> Path:
     """Write a qwen2 of 179 million weights: ten layers like the 24 of Qwen2.5-0.5B, and a smaller vocabulary.
 
-    So its tokens take about as long as those of the demo model.
-    They are of eight bits, as models of this size are mostly given away. For the demo model's Q4_1 llama.cpp has no
-    product of matrices: each token of a batch is multiplied by itself, and so it would be here.
+    So its tokens take about as long as those of the demo model. The weights have eight bits, as models of this size are
+    mostly given away. For the demo model's Q4_1 llama.cpp has no product of matrices: it goes token by token.
 
     It says printable ASCII for ever: bytes drawn at random are seldom text, and create_chat_completion tries to decode
     all of what is not yet, again with each token.

@@ -57,8 +57,9 @@ class Flow:
         with self.changed:
             while not self._closed:
                 lane = min(self.waiting, key=_due, default=None)
-                seconds = None if lane is None else _due(lane) - time.perf_counter()
-                if lane is None or (seconds is not None and seconds > 0):
+                if lane is None:
+                    self.changed.wait()
+                elif (seconds := lane.due - time.perf_counter()) > 0:
                     self.changed.wait(seconds)
                 else:
                     lane.tell_next()

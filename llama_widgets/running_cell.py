@@ -18,6 +18,6 @@ def running_cell(shell: Any = None) -> tuple[str, str]:  # noqa: ANN401 - a shel
     if shell is None and ipython is not None:
         shell = ipython.get_ipython()
     get_parent = getattr(shell, "get_parent", None)
-    parent = get_parent() if callable(get_parent) else {}
+    parent = (get_parent() if callable(get_parent) else None) or {}
     name, run = (parent.get("metadata") or {}).get("cellId"), (parent.get("header") or {}).get("msg_id")
     return str(name or ""), str(run or "")
