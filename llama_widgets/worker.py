@@ -313,11 +313,9 @@ class Worker:
             raise
 
     def _step(self) -> None:
-        """Work on the answers until somebody asks for something, or all are done."""
-        engine = self._execution.started()
+        """Work on the answers, for as long as nobody asks for something."""
         try:
-            while engine.step() and self._held is None and self._queue.empty():  # little for each token
-                pass
+            self._execution.started().step(self._queue.empty)
         except BaseException as error:  # noqa: BLE001 - it should not: nothing it holds can be trusted
             self._execution.unload()
             with self._lock:

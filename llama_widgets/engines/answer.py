@@ -149,34 +149,32 @@ class Answer:
     def draw(self, context: Any, index: int, gap: float) -> StopReason | None:  # noqa: ANN401 - a pointer
         """Draw the next token from what llama.cpp computed at ``index`` of its batch; return why that was the last.
 
-        It is told now, or where there is a ``gap``, so many seconds after the one before.
+        It is told now, or where there is a ``gap``, so many seconds after the one before. After "context_full" there is
+        no room for it, unless the oldest turns leave.
         """
-        sampler, text, self._gap = self._sampler, self._text, gap
-        token = sampler.draw(context, index)
+        self._gap = gap
+        token = self._sampler.draw(context, index)
         self._last = time.perf_counter()
-        piece = self._model.piece(token)
-        if piece is None:
-            # One that ends within its thought has not answered yet.
-            return None if self._thinking and self._close_thought() else "eos"
-        if self._wants_logprobs and (logprobs := sampler.logprobs(context, index, token)):
-            self._logprobs.append(logprobs)
-        self._drawn += 1
-        if self._drawn == 1:
-            self._first = self._last
-        self.tokens.append(token)
-        self._add(piece)
-        if text.stopped:
-            return "stop"
-        if self._drawn == self._most:
-            return "max_tokens"
-        if self._thinking:
-            self._budget_spent()
-        return None
-
-    @property
-    def full(self) -> bool:
-        """Whether there is no room for the newest token."""
-        return len(self.tokens) > self._n_ctx
+        piece = self._model.pieces[token]
+        if piece is not None:
+            if self._wants_logprobs and (logprobs := self._sampler.logprobs(context, index, token)):
+                self._logprobs.append(logprobs)
+            self._drawn += 1
+            if self._drawn == 1:
+                self._first = self._last
+            self.tokens.append(token)
+            self._add(piece)
+            if self._text.stopped:
+                return "stop"
+            if self._drawn == self._most:
+                return "max_tokens"
+            if self._thinking:
+                self._budget_spent()
+        elif not self._thinking or not self._close_thought():
+            return "eos"  # one that ends within its thought has not answered yet
+        if self.cancel.requested:
+            return "abort"
+        return "context_full" if len(self.tokens) > self._n_ctx else None
 
     def shift(self) -> bool:
         """Leave out the oldest turns, so that the answer can go on; return False if none can leave."""
@@ -189,7 +187,7 @@ class Answer:
             return False
         if shorter.dropped <= self._prompt.dropped:
             return False
-        self._tell()  # reading what is left may take long
+        self._give(self._text.feed(), now=True)  # reading what is left may take long
         before, self._prompt = self._prompt.dropped, shorter
         self.tokens = shorter.tokens + answered
         self._tell_dropped(before)
@@ -198,7 +196,7 @@ class Answer:
     def end(self, reason: StopReason) -> None:
         """Tell the whole answer."""
         self.close()
-        self._give(self._text.flush(), at_end=True)
+        self._give(self._text.flush(), now=True)
         text, calls = self._calls()
         if calls and reason != "abort":
             reason = "tool_calls"
@@ -225,7 +223,7 @@ class Answer:
     def fail(self, event: Event) -> None:
         """End it with an error, after what was drawn until then."""
         self.close()
-        self._tell()
+        self._give(self._text.feed(), now=True)
         self._emit(event)
 
     def close(self) -> None:
@@ -235,17 +233,18 @@ class Answer:
     # Its text
 
     def _add(self, piece: bytes) -> None:
-        """Take the text of a token."""
-        pieces = self._text.feed(piece)
+        """Take the text of a token. What cannot be more than text is looked at when it is to be told."""
+        pieces = self._text.feed(piece, hold=not self._gap and self._last < self._next_told)
         thinking = self._text.segment == "thought"
         if self._thinking or thinking:
             self._thought += 1
             self._thought_from = self._thought_from or self._last
             self._thought_s = self._last - self._thought_from
             self._thinking, self._sampler.constrained = thinking, not thinking
-        self._give(pieces)
+        if pieces or self._untold:
+            self._give(pieces)
 
-    def _give(self, pieces: list[tuple[Part, str]], *, at_end: bool = False) -> None:
+    def _give(self, pieces: list[tuple[Part, str]], *, now: bool = False) -> None:
         for segment, text in pieces:
             self._parts[segment].append(text)
             if segment == "call":
@@ -254,7 +253,7 @@ class Answer:
                 self._tell()
                 self._untold_segment = segment
             self._untold.append(text)
-        if at_end or (self._untold and (self._gap or self._last >= self._next_told)):
+        if now or (self._untold and (self._gap or self._last >= self._next_told)):
             self._tell()
 
     def _tell(self) -> None:
@@ -282,7 +281,7 @@ class Answer:
     def _put(self, token: int) -> None:
         """Add a token that was not drawn."""
         self.tokens.append(token)
-        self._add(self._model.piece(token) or b"")
+        self._add(self._model.pieces[token] or b"")
 
     def _calls(self) -> tuple[str, list[dict[str, Any]]]:
         """Return the text and the tool calls in it; what is no call after all is text."""

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     )
 
 
+def never() -> bool:
+    """Return False: somebody always wants something."""
+    return False
+
+
 class Engine(Protocol):
     """What the worker asks of an engine.
 
@@ -65,13 +70,13 @@ class Engine(Protocol):
     def active(self) -> bool:
         """Whether there are requests to ``step`` for."""
 
-    def step(self) -> bool:
+    def step(self, quiet: Callable[[], bool] = never) -> None:
         """Work a little on all requests: a token for each that answers, a slice of those that still read.
 
-        Returns
-        -------
-        bool
-            Whether there is more to do, as ``active`` says.
+        Parameters
+        ----------
+        quiet : callable, optional
+            Asked after that whether nobody wants anything; an engine may do more as long as it returns True.
         """
 
     def embed(self, command: Embed, cancel: Cancel) -> EmbedDone:

@@ -100,7 +100,7 @@ class Constraint:
     def _after(self, token: int) -> _Place | None:
         """Return where the answer is after ``token``; None if it is not allowed."""
         state, unread = self._place
-        piece = self._model.piece(token)
+        piece = self._model.pieces[token]
         if piece is None:  # it ends the answer
             return self._place if state is None or (ends(state) and not unread) else None
         if state is None:
@@ -176,7 +176,7 @@ def _starts(model: Model) -> np.ndarray[tuple[int, int], np.dtype[np.uint16]]:
 def _start(model: Model, vocab: llama_cpp.llama_vocab_p, token: int) -> tuple[int, int]:
     # Not all pieces are asked of the model, which keeps what it has told.
     size = llama_cpp.llama_token_to_piece(vocab, token, _buffer, len(_buffer), 0, False)
-    piece = _buffer.raw[:size] if size > 0 else model.piece(token)
+    piece = _buffer.raw[:size] if size > 0 else model.pieces[token]
     if piece is None:
         return _END, _NO_TEXT
     return piece[0] if piece else _NO_TEXT, piece[1] if len(piece) > 1 else _NO_TEXT

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import llama_cpp  # noqa: TID253 - this module is imported late
 
@@ -95,10 +95,7 @@ class Context:
     @property
     def handle(self) -> llama_cpp.llama_context_p:
         """llama.cpp's pointer."""
-        if self._handle is None:
-            msg = "the context is closed"
-            raise RuntimeError(msg)
-        return self._handle
+        return self._handle or _closed()
 
     def close(self) -> None:
         """Free the memory."""
@@ -166,7 +163,20 @@ class Context:
         int
             The index that the last one has in the batch, where its logits are found.
         """
-        return self._batch.add(tokens, position, sequence, draw)
+        batch, start = self._batch, self._batch.count
+        batch.count = end = start + len(tokens)
+        for at, token in enumerate(tokens, start):
+            batch.tokens[at], batch.positions[at] = token, position + at - start
+            batch.sequences[at], batch.draws[at] = sequence, 0
+        batch.draws[end - 1] = draw
+        return end - 1
+
+    def follow(self, index: int, token: int) -> None:
+        """Put into the batch what follows token ``index`` of the last one. Those before it must have been followed."""
+        batch = self._batch
+        batch.tokens[index] = token
+        batch.positions[index] += 1
+        batch.count = index + 1
 
     def decode(self) -> Result:
         """Evaluate the batch and empty it.
@@ -178,11 +188,12 @@ class Context:
         EngineError
             If llama.cpp fails. Nothing of the memory can be trusted then.
         """
-        count, self._batch.count = self._batch.count, 0
-        result = llama_cpp.llama_decode(self.handle, self._batch.of(count))
+        batch = self._batch
+        batch.whole.n_tokens, batch.count = batch.count, 0
+        result = llama_cpp.llama_decode(self._handle or _closed(), batch.whole)
         if result in _RESULTS:
             return _RESULTS[result]
-        msg = f"llama.cpp failed while it read {count} tokens (code {result})."
+        msg = f"llama.cpp failed while it read {batch.whole.n_tokens} tokens (code {result})."
         raise EngineError(msg, "Try again; the log named llama_widgets.llama may say more.")
 
     def _try_abort(self) -> bool:
@@ -198,42 +209,34 @@ class Context:
 
 
 class _Batch:
-    """A ``llama_batch`` over arrays of ours, filled slice by slice.
+    """A ``llama_batch`` over arrays of ours, the first ``count`` tokens of which are filled.
 
     They are arrays of C, not of numpy: after each evaluation the processor's caches are cold, and what runs then costs
     what must come from memory, which of numpy is much even where one number is set.
     """
 
     def __init__(self, size: int) -> None:
-        self._tokens = (llama_cpp.llama_token * size)()
-        self._positions = (llama_cpp.llama_pos * size)()
-        self._draws = (ctypes.c_int8 * size)()
-        self._sequences = (llama_cpp.llama_seq_id * size)()
+        self.tokens = (llama_cpp.llama_token * size)()
+        self.positions = (llama_cpp.llama_pos * size)()
+        self.draws = (ctypes.c_int8 * size)()
+        self.sequences = (llama_cpp.llama_seq_id * size)()
         # Each token has a list of sequences: here each has one, and the lists are the items of one array.
         ones = (ctypes.c_int32 * size)(*[1] * size)
-        step, start = ctypes.sizeof(llama_cpp.llama_seq_id), ctypes.addressof(self._sequences)
+        step, start = ctypes.sizeof(llama_cpp.llama_seq_id), ctypes.addressof(self.sequences)
         item = ctypes.POINTER(llama_cpp.llama_seq_id)
         lists = (item * size)(*(ctypes.cast(start + at * step, item) for at in range(size)))
         self.count = 0
-        self._batch = llama_cpp.llama_batch(
+        self.whole = llama_cpp.llama_batch(
             n_tokens=0,
-            token=self._tokens,
+            token=self.tokens,
             embd=None,
-            pos=self._positions,
+            pos=self.positions,
             n_seq_id=ones,
             seq_id=lists,
-            logits=self._draws,
+            logits=self.draws,
         )
 
-    def add(self, tokens: Sequence[int], position: int, sequence: int, draw: bool) -> int:
-        start = self.count
-        self.count = end = start + len(tokens)
-        for at, token in enumerate(tokens, start):
-            self._tokens[at], self._positions[at] = token, position + at - start
-            self._sequences[at], self._draws[at] = sequence, 0
-        self._draws[end - 1] = draw
-        return end - 1
 
-    def of(self, count: int) -> llama_cpp.llama_batch:
-        self._batch.n_tokens = count
-        return self._batch
+def _closed() -> NoReturn:
+    msg = "the context is closed"
+    raise RuntimeError(msg)

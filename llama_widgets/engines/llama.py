@@ -18,6 +18,7 @@ from ..protocol import (
 from . import gguf, judging, memory, native, prediction, system
 from .adapters import Adapters
 from .answer import Answer
+from .base import never
 from .context import Context
 from .model import Model
 from .parameters import model_params, sequences
@@ -169,9 +170,10 @@ class LlamaEngine:
             emit(Info(request_id=command.request_id, level="warning", message=message))
         scheduler.submit(Answer(command, model, context.n_ctx, scheduler.flow.lane(emit), cancel))
 
-    def step(self) -> bool:
-        """Work a little on all requests; return whether there is more to do."""
-        return self.scheduler is not None and self.scheduler.step()
+    def step(self, quiet: Callable[[], bool] = never) -> None:
+        """Work a little on all requests, and on while they draw and it is ``quiet``."""
+        if self.scheduler is not None:
+            self.scheduler.step(quiet)
 
     def embed(self, command: Embed, cancel: Cancel) -> EmbedDone:
         """Return a vector for each text."""
@@ -211,7 +213,7 @@ class LlamaEngine:
             request_id=command.request_id,
             n_tokens=len(tokens),
             n_vocab=model.n_vocab,
-            ended=bool(command.response_tokens) and model.piece(command.response_tokens[-1]) is None,
+            ended=bool(command.response_tokens) and model.pieces[command.response_tokens[-1]] is None,
             **found,
         )
 

@@ -77,7 +77,7 @@ class Model:
         vocab = llama_cpp.llama_model_get_vocab(handle)
         assert vocab is not None  # noqa: S101 - every model has one
         self._vocab = vocab
-        self._pieces: dict[int, bytes | None] = {}
+        self.pieces = _Pieces(vocab)
         self._bos = llama_cpp.llama_vocab_bos(vocab)
         self._bos_text = self._token_text(self._bos)
         self.n_vocab = llama_cpp.llama_vocab_n_tokens(vocab)
@@ -226,8 +226,8 @@ class Model:
     def _reveal(self, texts: Iterable[str]) -> None:
         """Let tokens such as those around a thought be text in an answer: llama.cpp leaves out control tokens."""
         for token in {token for text in texts for token in self._tokens(text)}:
-            if llama_cpp.llama_vocab_is_control(self._vocab, token) and self.piece(token) is not None:
-                self._pieces[token] = self._token_text(token).encode()
+            if llama_cpp.llama_vocab_is_control(self._vocab, token) and self.pieces[token] is not None:
+                self.pieces[token] = self._token_text(token).encode()
 
     def _refuse_long(self, text: str, limit: int) -> None:
         """Refuse a text that is longer than ``limit`` by far without going through all of it.
@@ -251,22 +251,14 @@ class Model:
         count = llama_cpp.llama_tokenize(self._vocab, data, len(data), buffer, size, False, True)
         return buffer[:count]
 
-    def piece(self, token: int) -> bytes | None:
-        """Return the bytes of ``token``, or None if it ends the answer."""
-        try:
-            return self._pieces[token]
-        except KeyError:
-            piece = None if llama_cpp.llama_vocab_is_eog(self._vocab, token) else self._piece(token)
-            return self._pieces.setdefault(token, piece)
-
     def data(self, token: int) -> bytes:
         """Return the bytes of ``token`` as a text for a model has them: with those of the tokens that steer it."""
-        return self._piece(token, special=True)
+        return _piece(self._vocab, token, special=True)
 
     def shown(self, token: int) -> str:
         """Return what ``token`` is shown as by itself."""
         # Tokens that end an answer have no piece, and control tokens an empty one.
-        return (self.piece(token) or self._token_text(token).encode()).decode("utf-8", "replace")
+        return (self.pieces[token] or self._token_text(token).encode()).decode("utf-8", "replace")
 
     def is_special(self, token: int) -> bool:
         """Return whether ``token`` steers the model and is no part of what is said."""
@@ -285,18 +277,31 @@ class Model:
             msg = f"There is no token {wrong[0]}: this model has {self.n_vocab:,}, counted from 0."
             raise ParameterError(msg, "Tokens are of one model; another one has others.")
 
-    def _piece(self, token: int, *, special: bool = False) -> bytes:
-        size = 32
-        while True:
-            buffer = ctypes.create_string_buffer(size)
-            count = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
-            if count >= 0:
-                return buffer.raw[:count]
-            size = -count
-
     def _token_text(self, token: int) -> str:
         text = llama_cpp.llama_vocab_get_text(self._vocab, token) if token >= 0 else None
         return text.decode("utf-8", "replace") if text else ""
+
+
+class _Pieces(dict[int, "bytes | None"]):
+    """The bytes of each token, or None if it ends the answer; looked up when they are first asked for."""
+
+    def __init__(self, vocab: llama_cpp.llama_vocab_p) -> None:
+        super().__init__()
+        self._vocab = vocab
+
+    def __missing__(self, token: int) -> bytes | None:
+        ends = llama_cpp.llama_vocab_is_eog(self._vocab, token)
+        return self.setdefault(token, None if ends else _piece(self._vocab, token))
+
+
+def _piece(vocab: llama_cpp.llama_vocab_p, token: int, *, special: bool = False) -> bytes:
+    size = 32
+    while True:
+        buffer = ctypes.create_string_buffer(size)
+        count = llama_cpp.llama_token_to_piece(vocab, token, buffer, size, 0, special)
+        if count >= 0:
+            return buffer.raw[:count]
+        size = -count
 
 
 def _utf8(text: str) -> bytes:

@@ -5,30 +5,25 @@ from __future__ import annotations
 import time
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..flow import Flow
 from ..requests import error_event
+from .base import never
 from .cache import Cache, common
+from .pace import Pace
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..cancel import Cancel
     from ..protocol import StopReason
     from .answer import Answer
     from .context import Context
 
-_FIRST_SLICE = 8
-_SLICE = 128
-_TILE = 64
-"""From so many tokens on llama.cpp computes attention in tiles, which is twice as fast as row by row."""
-_COSTS = (2.0, 1.4, 1.0)
-"""What a token takes in a slice without a tile, with one, and with more, some thousand tokens deep."""
-_GAP = 5.5
-"""How many steps without a prompt apart the tokens of answers are told while a prompt is read."""
-_SPARE = 1.25
-"""How much longer than a slice is thought to take there should be something to tell."""
-_HELD_S = 1.0
-"""The most that a token is held back for that."""
+    _Part = tuple[Answer, int, bool, int | None]
+    """What an answer has in a batch: so many tokens, read or drawn, and where to draw the next if there are no more."""
+
 _WORTH_WAITING = 8
 _GROWTH = 32
 """Cells that each answer should have left to grow into before another one begins."""
@@ -61,9 +56,11 @@ class Scheduler:
         self.waiting: deque[Answer] = deque()
         self.running: list[Answer] = []
         self._stopped: deque[Answer] = deque()
-        self._pace = _Pace()
-        self._gap = 0.0
-        self._most = context.n_seq_max
+        self._pace = Pace()
+        self._gap, self._read = 0.0, 0
+        self._changed = False  # who takes part, or from where on, since the last batch
+        self._handle = context.handle
+        self._limit = self._most = min(context.n_seq_max, context.n_batch)
 
     @property
     def active(self) -> bool:
@@ -103,8 +100,8 @@ class Scheduler:
         self.cache.release(sequence)
         return index
 
-    def step(self) -> bool:
-        """Evaluate one batch and draw from it; return whether there is more to do."""
+    def step(self, quiet: Callable[[], bool] = never) -> None:
+        """Evaluate one batch and draw from it, and then the next as long as all only draw and it is ``quiet``."""
         # In this order: what is asked to stop from here on sets the flag again, and is seen in the next step.
         self._context.flag.clear()
         while self._stopped:
@@ -114,28 +111,34 @@ class Scheduler:
         if self.waiting:
             self._admit()
         if self.running:
-            self._evaluate()
-        return self.active
+            self._evaluate(quiet)
 
-    def _evaluate(self) -> None:
-        """Put a batch together, compute it, and draw."""
-        parts = self._fill()
-        begun = time.perf_counter()
-        try:
-            result = self._context.decode()
-        except Exception as error:  # noqa: BLE001 - nothing in the memory can be trusted: end all that is in it
-            for answer in tuple(self.running):
-                self._fail(answer, error)
-            self.cache.clear()
-            return
-        if result == "aborted":
-            self._cut_back(parts)
-        elif result == "no_room":
-            self._make_room()
-        else:
+    def _evaluate(self, quiet: Callable[[], bool]) -> None:
+        """Put a batch together, compute it, and draw; and again. After an evaluation little of this is in a cache."""
+        parts, again = self._fill(), True
+        while again:
+            self._changed = False
+            begun = time.perf_counter()
+            try:
+                result = self._context.decode()
+            except Exception as error:  # noqa: BLE001 - nothing in the memory can be trusted: end all that is in it
+                for answer in tuple(self.running):
+                    self._fail(answer, error)
+                self.cache.clear()
+                return
+            if result == "aborted":
+                self._cut_back(parts)
+                return
+            if result == "no_room":
+                self._make_room()
+                return
             seconds = time.perf_counter() - begun
-            self._pace.learn(seconds, parts, usual=not self._gap)
+            if not self._read:
+                self._pace.steps.append((len(parts), seconds))
+            elif self._gap:
+                self._pace.learn(seconds, self._read)
             self._advance(parts, seconds)
+            again = not self._changed and not self._stopped and quiet() and self._follow(parts)
 
     def close(self) -> None:
         """Drop everything."""
@@ -176,6 +179,7 @@ class Scheduler:
                 self._fail(answer, error)
 
     def _place(self, answer: Answer) -> None:
+        self._changed = True
         answer.place(self.cache.take(answer.tokens, answer.conversation))
 
     def _is_being_read(self, answer: Answer) -> bool:
@@ -203,16 +207,18 @@ class Scheduler:
         """Put the next tokens of all into the batch."""
         context, parts, reading = self._context, [], []
         for answer in self.running:
-            if not answer.drawing:
-                reading.append(answer)
-            elif context.room:
+            if answer.drawing:
                 parts.append(self._part(answer, 1, reading=False))
-        self._gap = 0.0
+            else:
+                reading.append(answer)
+        gap, self._gap, self._read = self._gap, 0.0, 0
         if reading:
             room = context.n_batch
             if parts:
+                if not gap:
+                    self._pace.begin()
                 self._gap = self._pace.gap
-                ahead = min(part.answer.ahead for part in parts)
+                ahead = min(answer.ahead for answer, *_ in parts)
                 room = self._pace.slice(ahead, sum(answer.pending for answer in reading))
             for answer in reading:
                 read = len(answer.tokens) - answer.pending
@@ -220,6 +226,7 @@ class Scheduler:
                 if count:
                     parts.append(self._part(answer, count, reading=True))
                     room -= count
+                    self._read += count
         return parts
 
     def _part(self, answer: Answer, count: int, *, reading: bool) -> _Part:
@@ -227,32 +234,38 @@ class Scheduler:
         sequence = answer.sequence
         assert sequence is not None  # noqa: S101 - it was placed
         start = len(sequence.tokens)
-        tokens = answer.tokens[start : start + count]
         last = start + count == len(answer.tokens)
-        output = self._context.add(tokens, start, sequence.id, draw=last)
-        return _Part(answer, tokens, reading, output if last else None)
+        output = self._context.add(answer.tokens[start : start + count], start, sequence.id, draw=last)
+        return answer, count, reading, output if last else None
+
+    def _follow(self, parts: list[_Part]) -> bool:
+        """Put what was drawn from the last batch in place of what was in it; return False if there is more to do."""
+        if self._read or len(parts) < len(self.running):
+            return False
+        for answer, *_ in parts:
+            if answer.pending != 1:  # as after a thought that was closed for it
+                return False
+        for index, (answer, *_) in enumerate(parts):
+            self._context.follow(index, answer.tokens[-1])
+        return True
 
     def _advance(self, parts: list[_Part], seconds: float) -> None:
         """Note what was read, and draw for those who have read everything."""
-        for answer, tokens, reading, output in parts:
+        for answer, count, reading, output in parts:
             assert answer.sequence is not None  # noqa: S101 - it was placed
-            answer.sequence.tokens.extend(tokens)
+            held = answer.sequence.tokens
+            held += answer.tokens[len(held) : len(held) + count]
             try:
                 if reading:
-                    answer.has_read(len(tokens), seconds)
+                    answer.has_read(count, seconds)
                 if output is not None and answer in self.running:
-                    self._draw(answer, output)
+                    reason = answer.draw(self._handle, output, self._gap)
+                    if reason == "context_full":
+                        reason = self._shift(answer)
+                    if reason is not None:
+                        self._end(answer, reason)
             except Exception as error:  # noqa: BLE001 - told to who asked; the others go on
                 self._fail(answer, error)
-
-    def _draw(self, answer: Answer, index: int) -> None:
-        reason = answer.draw(self._context.handle, index, self._gap)
-        if reason is None and answer.cancel.requested:
-            reason = "abort"
-        if reason is None and answer.full:
-            reason = self._shift(answer)
-        if reason is not None:
-            self._end(answer, reason)
 
     def _shift(self, answer: Answer) -> StopReason | None:
         """Go on with fewer of the oldest turns, or end."""
@@ -282,10 +295,9 @@ class Scheduler:
         if not self._context.can_cut:
             self.cache.clear()  # llama.cpp moves running states about within a batch, also those of others
             return
-        for part in parts:
-            sequence = part.answer.sequence
-            if sequence is not None:
-                self.cache.cut(sequence, len(sequence.tokens))
+        for answer, *_ in parts:
+            if answer.sequence is not None:
+                self.cache.cut(answer.sequence, len(answer.sequence.tokens))
 
     # Ends
 
@@ -308,82 +320,9 @@ class Scheduler:
     def _release(self, answer: Answer, *, forget: bool = False) -> None:
         if answer.sequence is None:
             return
+        self._changed = True
         if forget:
             self.cache.forget(answer.sequence)
         self.cache.release(answer.sequence)
         answer.sequence = None
-        self._most = self._context.n_seq_max
-
-
-class _Part(NamedTuple):
-    """What one answer has in a batch: these tokens, read or drawn, and where to draw the next if there are no more."""
-
-    answer: Answer
-    tokens: list[int]
-    reading: bool
-    output: int | None
-
-
-class _Pace:
-    """Learns how long steps take, and says how much of a prompt one may read while answers draw.
-
-    With ``s`` seconds for a step in which answers only draw, each of them gains ``(_GAP - 1) * s`` to tell.
-    """
-
-    def __init__(self) -> None:
-        self._step = self._usual = 0.0
-        self._tokens: dict[int, float] = {}  # seconds for one of a slice, by the tiles of that
-        self._drawing = self._since = 0
-
-    @property
-    def gap(self) -> float:
-        """Seconds between what is told of an answer while a prompt is read, which makes steps longer."""
-        return max(_GAP * self._usual, 2 * self._step)
-
-    def slice(self, ahead: float, wanted: int) -> int:
-        """Return how many of ``wanted`` tokens the next step may read if there are ``ahead`` seconds left to tell."""
-        if not self._step:
-            return 0
-        if not self._tokens:
-            return min(_FIRST_SLICE, wanted)
-        spare = self.gap - self._step
-        token = self._token(wanted)
-        count = min(wanted, max(1, int(spare / token), min(_SLICE, int(_HELD_S / token))))
-        if _TILE < count < wanted < count + _TILE:
-            count = -(-wanted // 2)  # so that what is left has one too
-        need = _SPARE * count * self._token(count) - spare
-        # Who says nothing, as within the call of a tool, is never ahead, and shall not keep a prompt waiting.
-        return count if need <= max(ahead, self._since * spare) else 0
-
-    def learn(self, seconds: float, parts: list[_Part], *, usual: bool) -> None:
-        """Take in what a step took, and whether it was one as usual, with nobody who reads."""
-        drawing = reading = 0
-        for part in parts:
-            if part.reading:
-                reading += len(part.tokens)
-            else:
-                drawing += 1
-        if not reading:
-            same = drawing == self._drawing
-            self._step = _mean(self._step if same else 0.0, seconds, 0.2)
-            self._usual = self._step if usual or not same else self._usual
-            self._drawing = drawing
-            self._since += 1
-        elif drawing and self._step:
-            tiles, token = _tiles(reading), max(0.0, seconds - self._step) / reading
-            self._tokens[tiles] = _mean(self._tokens.get(tiles, 0.0), token, 0.5)  # the deeper, the slower
-            self._since = 0
-
-    def _token(self, count: int) -> float:
-        """Return the seconds for each of ``count`` tokens of a prompt."""
-        tiles = _tiles(count)
-        known = [mean * _COSTS[tiles] / _COSTS[other] for other, mean in self._tokens.items() if other >= tiles]
-        return max(known or self._tokens.values()) or 1e-9
-
-
-def _tiles(count: int) -> int:
-    return min(count // _TILE, len(_COSTS) - 1)
-
-
-def _mean(mean: float, value: float, weight: float) -> float:
-    return mean + weight * (value - mean) if mean else value
+        self._most = self._limit

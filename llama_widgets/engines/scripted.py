@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .. import protocol as p
 from ..requests import error_event
+from .base import never
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -126,13 +127,13 @@ class ScriptedEngine:
         self.calls.append(command.type)
         self._answers.append(_Answer(command, emit, cancel, iter(self._script(command))))
 
-    def step(self) -> bool:
-        """Follow the script of the first request by one step, and end those that are to stop; return if any is left."""
+    def step(self, quiet: Callable[[], bool] = never) -> None:  # noqa: ARG002 - one at a time
+        """Follow the script of the first request by one step, and end those that are to stop."""
         for answer in [answer for answer in self._answers if answer.cancel.requested]:
             self._answers.remove(answer)
             answer.emit(answer.end("abort"))
         if not self._answers:
-            return False
+            return
         answer = self._answers[0]
         try:
             end: p.Event | None = answer.step(self._rate)
@@ -141,7 +142,6 @@ class ScriptedEngine:
         if end is not None:
             self._answers.popleft()
             answer.emit(end)
-        return self.active
 
     def embed(self, command: p.Embed, cancel: Cancel) -> p.EmbedDone:
         """Return the lengths of the texts, as vectors of one number."""

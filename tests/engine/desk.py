@@ -100,14 +100,14 @@ class Desk:
         tokens: list[int] = []
         while len(tokens) < most:
             token = sampler.draw(self.context, LAST)
-            if self.model.piece(token) is None:
+            if self.model.pieces[token] is None:
                 return Written(self.text(tokens), tokens, ended=True)
             tokens.append(token)
             self.evaluate([token])
         return Written(self.text(tokens), tokens, ended=False)
 
     def text(self, tokens: list[int]) -> str:
-        return b"".join(self.model.piece(token) or b"" for token in tokens).decode()
+        return b"".join(self.model.pieces[token] or b"" for token in tokens).decode()
 
     def token(self, text: str) -> int:
         """Return the one token that ``text`` is."""

@@ -258,12 +258,13 @@ class Operations(RuleBasedStateMachine):
 
     # The engine
 
-    @rule(count=st.integers(1, 12))
-    def step(self, count: int) -> None:
+    @rule(count=st.integers(1, 12), on=st.integers(0, 3))
+    def step(self, count: int, on: int = 0) -> None:
+        """Work so often, and each time on for so many batches more where answers only draw."""
         for _ in range(count):
             asked = [request for request in self.requests if request.cancel.requested]
             alone = self.scheduler.running
-            self.bench.engine.step()
+            self.bench.engine.step(iter([True] * on + [False]).__next__)
             assert all(request.ended for request in asked), "an abort acts in the next step"
             assert len(alone) <= 1 or not any(answer.alone for answer in alone)
 
@@ -301,7 +302,7 @@ class Operations(RuleBasedStateMachine):
         """Answer all that was asked: each has one end, and nothing is left of it but what can be reused."""
         heard = without = 0
         while self.bench.engine.active:
-            self.bench.engine.step()
+            self.bench.engine.step(iter([True] * 20 + [False]).__next__)
             now = sum(len(request.chunks) + request.ended for request in self.requests)
             heard, without = now, (0 if now != heard else without + 1)
             if without > MOST_STEPS:

@@ -133,7 +133,7 @@ def test_the_result_of_a_tool_is_read(bench: Bench) -> None:
         {"role": "tool", "name": "get_weather", "tool_call_id": "1", "content": "raining frogs"},
     ]
     bench.chat_messages(messages, tools=[WEATHER], max_tokens=20)
-    text = "".join((bench.model.piece(token) or b"").decode("utf-8", "replace") for token in bench.tokens)
+    text = "".join((bench.model.pieces[token] or b"").decode("utf-8", "replace") for token in bench.tokens)
     assert "raining frogs" in text
 
 

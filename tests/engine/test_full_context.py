@@ -41,7 +41,7 @@ def test_the_oldest_turns_leave_and_the_system_prompt_and_the_question_stay(benc
     assert done.dropped > 0
     assert done.dropped % 2 == 0  # whole turns
     assert left(bench) == [done.dropped]
-    text = "".join((bench.model.piece(token) or b"").decode("utf-8", "replace") for token in bench.tokens)
+    text = "".join((bench.model.pieces[token] or b"").decode("utf-8", "replace") for token in bench.tokens)
     assert "You are terse." in text
     assert "capital of France" in text
     assert "Question 11" in text

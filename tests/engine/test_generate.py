@@ -14,6 +14,8 @@ from . import tiny
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from llama_widgets.protocol import StopReason
+
     from .conftest import Bench
 
 COUNT = "Count from 1 to 10."
@@ -262,17 +264,23 @@ def test_tokens_that_come_faster_than_they_are_seen_are_told_together(
 
 
 def test_what_was_not_told_yet_comes_before_an_error(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = bench.chat(COUNT, max_tokens=24).text
     monkeypatch.setattr(answer, "PAUSE_S", 3600.0)
+    draw = answer.Answer.draw
 
-    def fail(one: answer.Answer) -> bool:
+    def fail(one: answer.Answer, *where: Any) -> StopReason | None:  # noqa: ANN401 - as it is
+        reason = draw(one, *where)
         if len(one.tokens) > 50:
             msg = "Broken."
             raise EngineError(msg, "Try again.")
-        return False
+        return reason
 
-    monkeypatch.setattr(answer.Answer, "full", property(fail))
+    monkeypatch.setattr(answer.Answer, "draw", fail)
     with pytest.raises(EngineError, match="Broken"):
-        bench.chat(COUNT, max_tokens=24)
+        bench.chat(COUNT, max_tokens=24, conversation="other")
 
     assert len(bench.chunks) == 2
+    told = "".join(chunk.text for chunk in bench.chunks)
+    assert told
+    assert whole.startswith(told)
     assert bench.chunks[-1].tokens > 2

@@ -169,7 +169,7 @@ def test_the_same_tokens_are_allowed_as_llama_cpp_allows(desk: Desk, grammar: st
     )
     assert theirs
     # Those that are not seen in an answer and NUL are never allowed, whatever the grammar says of their text.
-    shown = np.array([model.piece(token) not in (b"", b"\0") for token in range(model.n_vocab)])
+    shown = np.array([model.pieces[token] not in (b"", b"\0") for token in range(model.n_vocab)])
     for token in [*model.tokens(text), None]:
         mine = np.array([constraint.allows(each) for each in range(model.n_vocab)])
         candidates = np.zeros(model.n_vocab, bool)
@@ -273,7 +273,7 @@ def test_an_answer_that_is_complete_can_only_end(asked: Desk) -> None:
         ended = [sampler.ended]
         sampler.accept(asked.token("!"))
         assert [*ended, sampler.ended] == [False, True]
-        assert asked.model.piece(sampler.draw(asked.context, LAST)) is None
+        assert asked.model.pieces[sampler.draw(asked.context, LAST)] is None
         with pytest.raises(GrammarError):
             sampler.accept(asked.token("a"))
     with asked.sampler() as sampler:

@@ -105,6 +105,39 @@ def test_one_that_comes_later_joins_and_one_that_ends_leaves(bench: Bench) -> No
     assert first.done.usage.completion_tokens == 30
 
 
+def test_an_answer_is_drawn_on_in_one_step_while_nobody_wants_anything(bench: Bench) -> None:
+    first = ask(bench, completion(COUNT, max_tokens=40, conversation="a"))
+    steps_until(bench, lambda: first.chunks > 0)
+    answers = bench.engine.scheduler.running  # type: ignore[union-attr]
+    drawn = len(answers[0].tokens)
+    bench.engine.step(iter([True] * 9 + [False]).__next__)
+    assert len(answers[0].tokens) == drawn + 10
+
+    def stop() -> bool:
+        first.cancel.request()
+        return True
+
+    bench.engine.step(stop)
+    assert len(answers[0].tokens) == drawn + 11, "what was asked meanwhile is seen to in the next step"
+    bench.engine.step()
+    assert first.done.stop_reason == "abort"
+    bench.assert_memory_agrees()
+
+
+def test_who_reads_is_seen_to_between_any_two_batches(bench: Bench) -> None:
+    first = ask(bench, completion(COUNT, max_tokens=200, conversation="a"))
+    steps_until(bench, lambda: first.chunks > 0)
+    second = ask(bench, completion("red " * 20 + "red", max_tokens=3, conversation="b"))
+    while not second.ended:
+        bench.engine.step(lambda: True)
+
+    assert second.done.text.split() == ["red"] * 3
+    assert not first.ended, "it is only drawn on where there is nothing else to do"
+    bench.engine.step(lambda: True)
+    assert first.done.stop_reason == "max_tokens"
+    bench.assert_memory_agrees()
+
+
 def test_an_answer_keeps_flowing_while_a_long_prompt_is_read(bench: Bench) -> None:
     """It draws ahead of what is told, and what it has drawn is told while a slice of the prompt is read."""
     first = ask(bench, completion(COUNT, max_tokens=1_000, conversation="a", logit_bias=ENDLESS))

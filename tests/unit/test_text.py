@@ -13,7 +13,7 @@ from llama_widgets.engines.templates.segments import Tags
 from llama_widgets.engines.templates.text import AnswerText
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from llama_widgets.engines.templates.segments import Segment
 
@@ -30,8 +30,8 @@ class TextStream:
     def stopped(self) -> bool:
         return self._answer.stopped
 
-    def feed(self, piece: bytes) -> str:
-        return _text(self._answer.feed(piece))
+    def feed(self, piece: bytes, *, hold: bool = False) -> str:
+        return _text(self._answer.feed(piece, hold=hold))
 
     def flush(self) -> str:
         return _text(self._answer.flush())
@@ -42,10 +42,10 @@ def _text(pieces: list[tuple[Segment, str]]) -> str:
     return "".join(text for _, text in pieces)
 
 
-def _feed(data: bytes, stop: list[str], cuts: list[int]) -> tuple[list[str], bool]:
+def _feed(data: bytes, stop: list[str], cuts: list[int], held: Container[int] = ()) -> tuple[list[str], bool]:
     stream = TextStream(stop)
     edges = [0, *sorted(cuts), len(data)]
-    texts = [stream.feed(data[start:end]) for start, end in pairwise(edges)]
+    texts = [stream.feed(data[start:end], hold=start in held) for start, end in pairwise(edges)]
     return [*texts, stream.flush()], stream.stopped
 
 
@@ -54,9 +54,10 @@ def test_random_cuts_give_the_same_text_as_one_piece(data: st.DataObject) -> Non
     text = data.draw(st.one_of(st.binary(max_size=40), st.text(LETTERS, max_size=40).map(str.encode)))
     stop = data.draw(st.lists(st.text(LETTERS, max_size=4), max_size=3))
     cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=20))
+    held = data.draw(st.sets(st.sampled_from(cuts or [0])))
 
     whole, stopped = _feed(text, stop, [])
-    pieces, pieces_stopped = _feed(text, stop, cuts)
+    pieces, pieces_stopped = _feed(text, stop, cuts, held)
 
     assert "".join(pieces) == "".join(whole)
     assert pieces_stopped == stopped
@@ -79,6 +80,15 @@ def test_the_stop_string_that_is_complete_first_ends_the_text(text: str, stop: l
 def test_a_character_is_held_until_its_last_byte() -> None:
     stream = TextStream()
     assert [stream.feed(bytes([byte])) for byte in "😀".encode()] == ["", "", "", "😀"]
+
+
+def test_what_may_wait_comes_with_what_follows() -> None:
+    stream = TextStream()
+    assert stream.feed(b"a") == "a"
+    assert stream.feed(b"b", hold=True) == stream.feed("😀".encode()[:2], hold=True) == ""
+    assert stream.feed("😀".encode()[2:]) == "b😀"
+    assert stream.feed("c😀".encode()[:3], hold=True) == ""
+    assert stream.flush() == "c"
 
 
 def test_the_beginning_of_a_stop_string_is_held_until_it_is_decided() -> None:

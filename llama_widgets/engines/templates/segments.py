@@ -121,6 +121,8 @@ class Segmenter:
         The text that closes an open thought.
     segment : str
         Where the next token belongs, unless it is or ends a tag.
+    through : bool
+        Whether nothing but text can come any more.
     """
 
     def __init__(self, tags: Tags, prompt_tail: str, *, tools: bool = False) -> None:
@@ -134,7 +136,7 @@ class Segmenter:
         self._held = ""
         self._skip = False  # drop white space until something else comes
         self._out: list[tuple[Segment, str]] = []
-        self._through = False  # nothing but text can come any more
+        self.through = False
         self.segment: Segment = "text"
         self._state: Callable[[], bool] = self._in_header if tags.channels else self._at_beginning
         self.feed(tags.said(prompt_tail))
@@ -143,7 +145,7 @@ class Segmenter:
 
     def feed(self, text: str) -> list[tuple[Segment, str]]:
         """Take a piece of the answer; return what is decided now, in order, as pairs of segment and text."""
-        if self._through:
+        if self.through:
             return [("text", text)] if text else []
         self._held += text
         while self._held and self._state():
@@ -200,7 +202,7 @@ class Segmenter:
         ends += (self._call[0],) if self._call and self._call[0] else ()
         ends += (self._answer[1],) if self._answer else ()
         end = self._until(ends, "text")
-        self._through = not ends and not self._skip
+        self.through = not ends and not self._skip
         if end and self._call and end == self._call[0]:
             self._give("call", end)
             self._enter(self._in_call)

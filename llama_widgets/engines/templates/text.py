@@ -38,6 +38,10 @@ class AnswerText:
     ----------
     closing : str
         The text that closes an open thought.
+    segment : str
+        Where the next token belongs, unless it is or ends a tag.
+    stopped : bool
+        Whether a stop string was found. Nothing comes out any more.
     """
 
     def __init__(self, stop: Iterable[str], tags: Tags, prompt_tail: str, tools: bool = False) -> None:
@@ -45,39 +49,42 @@ class AnswerText:
         self._segmenter = Segmenter(tags, prompt_tail, tools=tools)
         self._stop = _Stop(stop)
         self.closing = self._segmenter.closing
+        self.segment: Segment = self._segmenter.segment
+        self.stopped = False
 
-    @property
-    def stopped(self) -> bool:
-        """Whether a stop string was found. Nothing comes out any more."""
-        return self._stop.found
+    def feed(self, piece: bytes = b"", *, hold: bool = False) -> list[tuple[Segment, str]]:
+        """Take the bytes of a token; return what is decided now, in order, as pairs of segment and text.
 
-    @property
-    def segment(self) -> Segment:
-        """Where the next token belongs, unless it is or ends a tag."""
-        return self._segmenter.segment
-
-    def feed(self, piece: bytes) -> list[tuple[Segment, str]]:
-        """Take the bytes of a token; return what is decided now, in order, as pairs of segment and text."""
+        With ``hold`` there may be more to come before it is: nothing is, where all that can come is text.
+        """
         piece = self._bytes + piece
+        if hold and self._segmenter.through and not self._stop.texts:
+            self._bytes = piece
+            return []
         text, used = codecs.utf_8_decode(piece, "replace", False)
         self._bytes = piece[used:]
-        return self._until_stop(self._segmenter.feed(text)) if text and not self._stop.found else []
+        if not text or self.stopped:
+            return []
+        pieces = self._segmenter.feed(text)
+        self.segment = self._segmenter.segment
+        return self._until_stop(pieces) if self._stop.texts else pieces
 
     def flush(self) -> list[tuple[Segment, str]]:
         """Return what was held back, at the end of the answer. Half a character is dropped."""
-        out = [] if self.stopped else self._until_stop(self._segmenter.flush())
+        out = self.feed()
+        if not self.stopped:
+            out += self._until_stop(self._segmenter.flush())
         return _joined([*out, ("text", self._stop.flush())])
 
     def _until_stop(self, pieces: list[tuple[Segment, str]]) -> list[tuple[Segment, str]]:
-        if not self._stop.texts:
-            return pieces
         out: list[tuple[Segment, str]] = []
         for segment, text in pieces:
             if segment == "text":
                 out.append((segment, self._stop.feed(text)))
             else:
                 out += [("text", self._stop.flush()), (segment, text)]
-            if self.stopped:
+            if self._stop.found:
+                self.stopped = True
                 break
         return _joined(out)
 
