@@ -255,7 +255,9 @@ class Notebook:
 
     def start(self, index: int) -> None:
         """Run a cell and do not wait for its end."""
-        # Not by clicks and keys: on a busy machine they can come before the notebook listens.
+        # Not by clicks and keys: on a busy machine they can come before the notebook listens. After a reload a page
+        # shows what is in it before the shell has a current widget.
+        self.page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.context")
         self.page.evaluate(
             """async index => {
                 const panel = window.jupyterapp.shell.currentWidget;

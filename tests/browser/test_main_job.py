@@ -92,7 +92,9 @@ def test_choose_load_ask_stop_ask_with_the_keyboard_alone(notebook: Open) -> Non
     message_box(panel).focus()
     page.keyboard.press("Escape")
     wait_until_ready(panel)
-    reused = re.search(r"([\d,]+) of ([\d,]+) reused", answers(panel).nth(1).inner_text())
+    figures = re.compile(r"([\d,]+) of ([\d,]+) reused")
+    expect(answers(panel).nth(1)).to_contain_text(figures)
+    reused = figures.search(answers(panel).nth(1).inner_text())
     assert reused is not None
     assert int(reused[1].replace(",", "")) > 0
     nb.run(2)
