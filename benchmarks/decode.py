@@ -145,8 +145,7 @@ def _first_rows(subject: Subject, name: str, times: list[list[float]]) -> Iterat
 
 def _first(three: Sequence[Apart], messages: list[dict[str, Any]], number: int) -> list[float]:
     taken = [0.0] * 3
-    for index in range(3):
-        at = (index + number) % 3
+    for at in ORDERS[number % len(ORDERS)]:
         taken[at] = three[at].begin(messages) * 1000
         three[at].end()
     return taken
