@@ -36,6 +36,8 @@ class Model:
 
     Attributes
     ----------
+    pieces : dict
+        The bytes of each token, by its number; None for those that end the answer.
     size : int
         Bytes of the weights.
     unlocked : bool

@@ -111,34 +111,34 @@ class Scheduler:
         if self.waiting:
             self._admit()
         if self.running:
-            self._evaluate(quiet)
+            parts = self._fill()
+            while self._evaluate(parts) and quiet() and self._follow(parts):
+                pass
 
-    def _evaluate(self, quiet: Callable[[], bool]) -> None:
-        """Put a batch together, compute it, and draw; and again. After an evaluation little of this is in a cache."""
-        parts, again = self._fill(), True
-        while again:
-            self._changed = False
-            begun = time.perf_counter()
-            try:
-                result = self._context.decode()
-            except Exception as error:  # noqa: BLE001 - nothing in the memory can be trusted: end all that is in it
-                for answer in tuple(self.running):
-                    self._fail(answer, error)
-                self.cache.clear()
-                return
-            if result == "aborted":
-                self._cut_back(parts)
-                return
-            if result == "no_room":
-                self._make_room()
-                return
-            seconds = time.perf_counter() - begun
-            if not self._read:
-                self._pace.steps.append((len(parts), seconds))
-            elif self._gap:
-                self._pace.learn(seconds, self._read)
-            self._advance(parts, seconds)
-            again = not self._changed and not self._stopped and quiet() and self._follow(parts)
+    def _evaluate(self, parts: list[_Part]) -> bool:
+        """Compute the batch, and draw; return whether the same answers go on. Little of this is in a cache then."""
+        self._changed = False
+        begun = time.perf_counter()
+        try:
+            result = self._context.decode()
+        except Exception as error:  # noqa: BLE001 - nothing in the memory can be trusted: end all that is in it
+            for answer in tuple(self.running):
+                self._fail(answer, error)
+            self.cache.clear()
+            return False
+        if result == "aborted":
+            self._cut_back(parts)
+            return False
+        if result == "no_room":
+            self._make_room()
+            return False
+        seconds = time.perf_counter() - begun
+        if not self._read:
+            self._pace.steps.append((len(parts), seconds))
+        elif self._gap:
+            self._pace.learn(seconds, self._read)
+        self._advance(parts, seconds)
+        return not self._changed and not self._stopped
 
     def close(self) -> None:
         """Drop everything."""

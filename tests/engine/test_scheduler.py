@@ -106,7 +106,7 @@ def test_one_that_comes_later_joins_and_one_that_ends_leaves(bench: Bench) -> No
 
 
 def test_an_answer_is_drawn_on_in_one_step_while_nobody_wants_anything(bench: Bench) -> None:
-    first = ask(bench, completion(COUNT, max_tokens=40, conversation="a"))
+    first = ask(bench, completion(COUNT, max_tokens=40, conversation="a", logit_bias=ENDLESS))
     steps_until(bench, lambda: first.chunks > 0)
     answers = bench.engine.scheduler.running  # type: ignore[union-attr]
     drawn = len(answers[0].tokens)
@@ -125,7 +125,7 @@ def test_an_answer_is_drawn_on_in_one_step_while_nobody_wants_anything(bench: Be
 
 
 def test_who_reads_is_seen_to_between_any_two_batches(bench: Bench) -> None:
-    first = ask(bench, completion(COUNT, max_tokens=200, conversation="a"))
+    first = ask(bench, completion(COUNT, max_tokens=200, conversation="a", logit_bias=ENDLESS))
     steps_until(bench, lambda: first.chunks > 0)
     second = ask(bench, completion("red " * 20 + "red", max_tokens=3, conversation="b"))
     while not second.ended:
