@@ -90,6 +90,8 @@ class Job:
             self._answer = self._submit()
             self._cancel.on_request(self._answer.stop)
             output.follow(self._answer)
+            reply = self._answer.future.result()
+            self._bind(reply)  # before its end is shown: who sees that may use the name
         except KeyboardInterrupt:
             if self._answer is not None and "json_schema" not in self.line.settings:
                 self._bind(self._answer.future.result())
@@ -97,8 +99,6 @@ class Job:
         finally:  # interrupted too: what was said is in place by now
             self.talk.settle()
             self._show(output)
-        reply = self._answer.future.result()
-        self._bind(reply)
         return reply
 
     def _wait_for(self, other: Job) -> None:
