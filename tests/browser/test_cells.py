@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pytest
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
@@ -12,9 +13,13 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Locator
 
-    from tests.browser.lab import Notebook
+    from tests.browser.lab import Lab, Notebook
 
 START = "%load_ext llama_widgets\nimport llama_widgets as lw\n%llama {lw.models()[0]} --temperature 0"
+OVER = """import time, pathlib
+while "later" not in dir():
+    time.sleep(0.1)
+pathlib.Path("over").touch()"""
 LONG = "Tell me a very long story about a llama."
 
 
@@ -63,16 +68,28 @@ def test_an_answer_streams_is_stopped_and_stays_as_markdown(notebook: Callable[.
     expect(nb.output(1)).not_to_contain_text("Error displaying widget")
 
 
-def test_a_page_that_was_reloaded_meanwhile_gets_the_whole_answer(notebook: Callable[..., Notebook]) -> None:
-    nb = notebook([START, f"%%llama --max-tokens 60\n{LONG}", f"%%llama --background --max-tokens 60\n{LONG}"])
+@pytest.mark.parametrize("away", [False, True], ids=["reloaded", "away until the end"])
+def test_a_page_that_left_meanwhile_gets_the_whole_answer(
+    notebook: Callable[..., Notebook], lab: Lab, *, away: bool
+) -> None:
+    # The first is long enough to be seen at work however fast the machine is; the second waits for it.
+    cells = [START, f"%%llama --max-tokens 400\n{LONG}", f"%%llama --background --as later --max-tokens 60\n{LONG}"]
+    nb = notebook([*cells, OVER])
     nb.run(0)
     nb.start(1)
     wait_until_it_answers(nb.output(1))
     nb.start(2)
+    nb.start(3)
     nb.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
-    nb.page.reload()
-    for index in (1, 2):  # the first was saved as a widget, of the second there was nothing to be saved
-        expect(nb.output(index)).to_contain_text("60 tokens · cut at max tokens")
+    if away:
+        nb.page.goto("about:blank")
+        while not (lab.root / "notebooks" / "over").exists():
+            nb.page.wait_for_timeout(100)
+        nb.open()
+    else:
+        nb.page.reload()
+    for index, tokens in ((1, 400), (2, 60)):  # the first was saved as a widget, of the second there was nothing
+        expect(nb.output(index)).to_contain_text(f"{tokens} tokens · cut at max tokens")
         expect(nb.output(index).locator(".lw-answer")).to_have_count(0)
     nb.page.wait_for_function("() => window.jupyterapp.shell.currentWidget.context.model.dirty")  # the file gets it too
 
