@@ -69,7 +69,7 @@ def expect_all(within: Locator) -> None:
 
 def evaluated(page: Page) -> int:
     """Return how many times the code was evaluated in this page."""
-    count: int = page.evaluate("new Set(Object.values(globalThis.__llama_widgets_code)).size")
+    count: int = page.evaluate("new Set(Object.values(globalThis.__llama_widgets)).size")
     return count
 
 

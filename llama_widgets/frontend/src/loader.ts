@@ -1,6 +1,8 @@
 // What each widget carries: it finds the code of all of them, which one model per kernel holds, and hands over to it.
 // Twin: ../../widgets/bundle.py.
 
+// biome-ignore-all lint/suspicious/noAssignInExpressions: short, as it comes with every widget
+
 import type { AnyModel, InitializeProps, RenderProps } from "@anywidget/types";
 import type { Widget } from "./widgets";
 
@@ -8,54 +10,63 @@ import type { Widget } from "./widgets";
 const PATIENCE_MS = 1500;
 
 type Traits = { _bundle: string };
+type Bundle = { code: string; css: string };
 type Code = Promise<{ default: () => Widget }>;
+type Page = { __llama_widgets?: Record<string, Code> };
+/** What JupyterLab's manager has beside the documented. */
+type Manager = NonNullable<AnyModel["widget_manager"]> & {
+  restoredStatus?: boolean;
+  restored: { connect(slot: (manager: unknown) => void): void };
+};
 
 // By a hash of the code, so that it is evaluated once per page, whichever kernel brought it; and while it is on its way
 // by the id of the model that has it, so that the widgets of one kernel wait and fail together.
-const page = globalThis as { __llama_widgets_code?: Record<string, Code> };
-page.__llama_widgets_code ??= {};
-const codes = page.__llama_widgets_code;
+const codes: Record<string, Code> = ((globalThis as Page).__llama_widgets ??= {});
 
 function load(model: AnyModel<Traits>): Code {
   const id = model.get("_bundle").slice("IPY_MODEL_".length);
-  const hash = id.replace(/-.*/, "");
-  if (!codes[hash]) codes[id] ??= fetchCode(model, id, hash).finally(() => delete codes[id]);
-  return (codes[hash] ?? codes[id]) as Code;
+  const hash = id.split("-")[0] as string;
+  return (
+    codes[hash] ?? (codes[id] ??= fetchCode(model.widget_manager as Manager, id, hash).finally(() => delete codes[id]))
+  );
 }
 
-async function fetchCode({ widget_manager }: AnyModel<Traits>, id: string, hash: string): Code {
-  if (!widget_manager?.get_model) throw Error("this front end keeps widgets apart. Use JupyterLab.");
-  const bundle = await widget_manager.get_model<{ code: string; css: string }>(id).catch(() => {
-    throw Error("its code is gone with the kernel. Run the cell again.");
-  });
+async function fetchCode(manager: Manager, id: string, hash: string): Code {
+  if (!manager?.get_model) throw Error("this page keeps widgets apart. Use JupyterLab.");
+  // A page that was just loaded hears of new widgets before it knows those that were there before it: it has to ask for
+  // them, and a kernel that runs a cell answers only then. JupyterLab says when it has them, and may do so meanwhile.
+  const restored = manager.restoredStatus === false && new Promise((done) => manager.restored.connect(done));
+  const find = () => manager.get_model<Bundle>(id).catch(() => undefined);
+  let bundle = await find();
+  if (!bundle) {
+    await restored;
+    bundle = await find();
+  }
+  if (!bundle) throw Error("its code is gone. Run the cell again.");
   const style = document.createElement("style");
-  style.textContent = bundle.get("css");
+  style.append(bundle.get("css"));
   document.head.append(style);
-  codes[hash] ??= import(URL.createObjectURL(new Blob([bundle.get("code")], { type: "text/javascript" })));
-  return codes[hash];
+  return (codes[hash] ??= import(URL.createObjectURL(new Blob([bundle.get("code")], { type: "text/javascript" }))));
 }
 
 export default () => {
   let widget: Widget | undefined;
   let ready: Promise<void>;
   return {
-    async initialize(props: InitializeProps<Traits>) {
+    initialize(props: InitializeProps<Traits>) {
       ready = load(props.model).then((code) => {
         if (props.signal.aborted) return;
         widget = code.default();
         widget.initialize(props);
       });
-      const late = new Promise<void>((done) => setTimeout(done, PATIENCE_MS));
-      await Promise.race([ready, late]).catch(() => undefined);
+      return Promise.race([ready.catch(() => {}), new Promise((late) => setTimeout(late, PATIENCE_MS))]);
     },
-    async render(props: RenderProps<Traits>) {
-      try {
-        await ready;
-        if (!props.signal.aborted) widget?.render(props);
-      } catch (error) {
-        console.error(error);
-        props.el.textContent = `llama_widgets: ${(error as Error).message}`;
-      }
-    },
+    render: (props: RenderProps<Traits>) =>
+      ready
+        .then(() => props.signal.aborted || widget?.render(props))
+        .catch((error) => {
+          console.error(error);
+          props.el.textContent = `llama_widgets: ${error.message}`;
+        }),
   };
 };

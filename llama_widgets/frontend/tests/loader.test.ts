@@ -13,7 +13,7 @@ const CODE = `
     };
   };`;
 
-const page = globalThis as { evaluated?: number; __llama_widgets_code?: Record<string, unknown> };
+const page = globalThis as { evaluated?: number; __llama_widgets?: Record<string, unknown> };
 let ending: AbortController;
 let versions = 0;
 
@@ -38,7 +38,9 @@ afterEach(() => {
 /** A kernel with a model that holds the code, and what makes widgets that refer to it. */
 function kernel(name: string, get_model?: (id: string) => Promise<unknown>) {
   const bundle = new MockModel({ code: CODE, css: ".lw {}" });
-  const manager = { get_model: vi.fn(get_model ?? (async () => bundle.as)) };
+  const manager: { get_model: ReturnType<typeof vi.fn>; restoredStatus?: boolean } = {
+    get_model: vi.fn(get_model ?? (async () => bundle.as)),
+  };
   return {
     manager,
     async widget() {
@@ -97,6 +99,29 @@ describe("the loader", () => {
     there = true;
     expect(await (await widget()).view()).toBe("drawn ");
   });
+
+  it.each([true, false])(
+    "waits for a page that does not know all widgets of the kernel yet, found: %s",
+    async (found) => {
+      vi.spyOn(console, "error").mockImplementation(() => {});
+      const bundle = new MockModel({ code: CODE, css: "" });
+      const { widget, manager } = kernel("a", async () => {
+        if (manager.restoredStatus && found) return bundle.as;
+        throw new Error("widget model not found");
+      });
+      let tell = () => {};
+      Object.assign(manager, { restoredStatus: false, restored: { connect: (slot: () => void) => (tell = slot) } });
+      vi.useFakeTimers();
+      const made = widget();
+      await vi.advanceTimersByTimeAsync(60_000);
+      const { view } = await made;
+      vi.useRealTimers();
+      const drawn = view();
+      manager.restoredStatus = true;
+      tell();
+      expect(await drawn).toBe(found ? "drawn " : "llama_widgets: its code is gone. Run the cell again.");
+    },
+  );
 
   it("does not let widgets of a kernel that is gone stop those of another", async () => {
     const gone = kernel("a", () => new Promise(() => {}));
