@@ -1,4 +1,4 @@
-"""A connection that can be lost: what goes between a browser and a server, in the hands of a test."""
+"""A connection that can be lost or slow: what goes between a browser and a server, in the hands of a test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from playwright.sync_api import WebSocketRoute
 
     from tests.browser.lab import Lab
 
@@ -64,3 +66,46 @@ class Line:
         self._ends.discard(source)
         for end in (source, target):
             end.close()
+
+
+class Withheld:
+    """A page's socket to its kernel, on which messages from the kernel that name one of ``names`` wait.
+
+    ``connect`` is for Playwright's ``route_web_socket``.
+    """
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+        self._sent: list[str] = []
+        self._waiting: list[Callable[[], None]] | None = []
+
+    def connect(self, route: WebSocketRoute) -> None:
+        """Pass on what comes over a socket of the page."""
+        server = route.connect_to_server()
+
+        def up(message: str | bytes) -> None:
+            self._sent.append(_words(message))
+            server.send(message)
+
+        def down(message: str | bytes) -> None:
+            if self._waiting is not None and any(name in _words(message) for name in self._names):
+                self._waiting.append(lambda: route.send(message))
+            else:
+                route.send(message)
+
+        route.on_message(up)
+        server.on_message(down)
+
+    def has_sent(self, name: str) -> bool:
+        """Return whether a message of the page has named this."""
+        return any(name in message for message in self._sent)
+
+    def let_through(self) -> None:
+        """Send the page what has waited, and from now on all at once."""
+        waiting, self._waiting = self._waiting or [], None
+        for send in waiting:
+            send()
+
+
+def _words(message: str | bytes) -> str:
+    return message if isinstance(message, str) else message.decode(errors="replace")

@@ -32,14 +32,13 @@ function load(model: AnyModel<Traits>): Code {
 }
 
 async function fetchCode(manager: Manager, id: string, hash: string): Code {
-  if (!manager?.get_model) throw Error("this page keeps widgets apart. Use JupyterLab.");
-  // A page that was just loaded hears of new widgets before it knows those that were there before it: it has to ask for
-  // them, and a kernel that runs a cell answers only then. JupyterLab says when it has them, and may do so meanwhile.
-  const restored = manager.restoredStatus === false && new Promise((done) => manager.restored.connect(done));
+  if (!manager?.get_model) throw Error("this front end keeps widgets apart. Use JupyterLab.");
   const find = () => manager.get_model<Bundle>(id).catch(() => undefined);
   let bundle = await find();
   if (!bundle) {
-    await restored;
+    // A page that was just loaded hears of new widgets before it knows those that were there before it: it has to ask
+    // for them, and a kernel that runs a cell answers only then. JupyterLab says when it has them, maybe just now.
+    if (manager.restoredStatus === false) await new Promise((done) => manager.restored.connect(done));
     bundle = await find();
   }
   if (!bundle) throw Error("its code is gone. Run the cell again.");

@@ -38,9 +38,7 @@ afterEach(() => {
 /** A kernel with a model that holds the code, and what makes widgets that refer to it. */
 function kernel(name: string, get_model?: (id: string) => Promise<unknown>) {
   const bundle = new MockModel({ code: CODE, css: ".lw {}" });
-  const manager: { get_model: ReturnType<typeof vi.fn>; restoredStatus?: boolean } = {
-    get_model: vi.fn(get_model ?? (async () => bundle.as)),
-  };
+  const manager = { get_model: vi.fn(get_model ?? (async () => bundle.as)) };
   return {
     manager,
     async widget() {
@@ -55,6 +53,36 @@ function kernel(name: string, get_model?: (id: string) => Promise<unknown>) {
       return { model, view };
     },
   };
+}
+
+/** A kernel in a page that does not know its widgets until `restore`, and then the code if it is `found`. */
+function restoring(found: () => boolean) {
+  const bundle = new MockModel({ code: CODE, css: "" });
+  let tell = () => {};
+  const { widget, manager } = kernel("a", async () => {
+    const known = host.restoredStatus;
+    if (found() && known) return bundle.as;
+    throw new Error("widget model not found");
+  });
+  const host = Object.assign(manager, {
+    restoredStatus: false,
+    restored: { connect: (slot: () => void) => (tell = slot) },
+  });
+  const restore = () => {
+    host.restoredStatus = true;
+    tell();
+  };
+  return { widget, restore };
+}
+
+/** Makes a widget that does not find its code for a time, and begins to draw it. */
+async function drawnLate(widget: ReturnType<typeof kernel>["widget"], ms: number) {
+  vi.useFakeTimers();
+  const made = widget();
+  await vi.advanceTimersByTimeAsync(ms);
+  const { view } = await made;
+  vi.useRealTimers();
+  return { drawn: view() };
 }
 
 describe("the loader", () => {
@@ -100,28 +128,21 @@ describe("the loader", () => {
     expect(await (await widget()).view()).toBe("drawn ");
   });
 
-  it.each([true, false])(
-    "waits for a page that does not know all widgets of the kernel yet, found: %s",
-    async (found) => {
-      vi.spyOn(console, "error").mockImplementation(() => {});
-      const bundle = new MockModel({ code: CODE, css: "" });
-      const { widget, manager } = kernel("a", async () => {
-        if (manager.restoredStatus && found) return bundle.as;
-        throw new Error("widget model not found");
-      });
-      let tell = () => {};
-      Object.assign(manager, { restoredStatus: false, restored: { connect: (slot: () => void) => (tell = slot) } });
-      vi.useFakeTimers();
-      const made = widget();
-      await vi.advanceTimersByTimeAsync(60_000);
-      const { view } = await made;
-      vi.useRealTimers();
-      const drawn = view();
-      manager.restoredStatus = true;
-      tell();
-      expect(await drawn).toBe(found ? "drawn " : "llama_widgets: its code is gone. Run the cell again.");
-    },
-  );
+  it.each([true, false])("waits in a page that does not know all widgets yet, found: %s", async (found) => {
+    vi.spyOn(console, "error").mockImplementation(() => {});
+    const { widget, restore } = restoring(() => found);
+    const { drawn } = await drawnLate(widget, 60_000);
+    restore();
+    expect(await drawn).toBe(found ? "drawn " : "llama_widgets: its code is gone. Run the cell again.");
+  });
+
+  it("asks again if the page gets to know all widgets while it asks", async () => {
+    const { widget, restore } = restoring(() => {
+      restore(); // before the answer that there is no such model is heard
+      return true;
+    });
+    expect(await (await widget()).view()).toBe("drawn ");
+  });
 
   it("does not let widgets of a kernel that is gone stop those of another", async () => {
     const gone = kernel("a", () => new Promise(() => {}));
@@ -144,12 +165,7 @@ describe("the loader", () => {
   it("lets anywidget go on before its patience ends, and draws when the code has come", async () => {
     let arrive = (_: unknown) => {};
     const { widget } = kernel("a", () => new Promise((done) => (arrive = done)));
-    vi.useFakeTimers();
-    const made = widget();
-    await vi.advanceTimersByTimeAsync(1600);
-    const { view } = await made;
-    vi.useRealTimers();
-    const drawn = view();
+    const { drawn } = await drawnLate(widget, 1600);
     arrive(new MockModel({ code: CODE, css: "" }).as);
     expect(await drawn).toBe("drawn ");
   });
